@@ -4,7 +4,7 @@
 2. The histories name the logs that endpoints were sent. Their events are in the jobs: the ledger keeps delivered
    ones as long as the delivery log. A log that awaits finality is stored beside its history.
 
-All other events were sent to nobody, so nothing has to be withdrawn. The stream is read first: an event that a
+No endpoint was sent any other event, so nothing has to be withdrawn. The stream is read first: an event that a
 processor handles meanwhile has a history afterwards.
 """
 

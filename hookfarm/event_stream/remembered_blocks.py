@@ -192,8 +192,8 @@ def _hash_bytes(block_hash: str) -> bytes:
 
 async def lowest_remembered(client: redis.asyncio.Redis, chain_id: int) -> int | None:
     """Return the number of the lowest remembered block; None if no block is remembered."""
-    lowest = await client.hget(keys.blocks(chain_id), "lowest")
-    return None if lowest is None else int(lowest)
+    state = await client.hget(keys.blocks(chain_id), "state")
+    return None if state is None else int(state.split()[0])
 
 
 class Anchor(NamedTuple):
@@ -219,10 +219,10 @@ async def read_forgotten(
     """Return what is known of the published blocks below `lowest`. Raises CheckpointMoved."""
     highest = (lowest - 1) // ANCHOR_BLOCKS * ANCHOR_BLOCKS
     numbers = range(highest, max(highest - MAX_ANCHORS * ANCHOR_BLOCKS, -1), -ANCHOR_BLOCKS)
-    fields = ("events_below", *numbers)
-    counted, *rows = await _remembered(client, chain_id, keys.blocks(chain_id), fields, at)
+    fields = ("state", *numbers)
+    state, *rows = await _remembered(client, chain_id, keys.blocks(chain_id), fields, at)
     found = {number: row for number, row in zip(numbers, rows, strict=True) if row is not None}
-    events = int(counted or 0)
+    events = 0 if state is None else int(state.split()[3])
     return ForgottenBlocks(events, [_anchor(number, row, events) for number, row in found.items()])
 
 

@@ -16,6 +16,7 @@ for i = 1, #ARGV, 3 do
   local number, row, events = unpack(ARGV, i, i + 2)
   local known = redis.call('HGET', KEYS[1], number)
   if known and hash_of(known) == hash_of(row) and count_of(row) > count_of(known) then
+    forget_events(memory, number)
     remember(memory, number, row, events)
     changed = changed + 1
   end

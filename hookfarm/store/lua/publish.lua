@@ -37,12 +37,15 @@ end
 -- case. Events of final blocks are forgotten, too.
 --
 -- `window`: minimum and maximum number of blocks, seconds of blocks, seconds of events, bytes of events; separated by
--- spaces. `added`: the number of blocks that the call has added.
-local function forget_old(memory, window, newest, finalized, added)
+-- spaces. `heads`: the key of the finality heads. `added`: the number of blocks that the call has added.
+local function forget_old(memory, window, newest, heads, added)
   local min_blocks, max_blocks, seconds, events_seconds, max_bytes =
     string.match(window, '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
   local now, last, most = math.floor(now_ms / 1000), newest - min_blocks, added + MAX_FORGOTTEN
-  local left = most
+  if memory.lowest > last and memory.lowest_events > last then
+    return
+  end
+  local finalized, left = tonumber(redis.call('HGET', heads, 'finalized') or -1), most
   while memory.lowest_events <= last and left > 0 do
     local number = digits(memory.lowest_events)
     local row = redis.call('HGET', memory.blocks, number)
@@ -93,8 +96,7 @@ for i = 6, #ARGV, 3 do
   remember(memory, ARGV[i], ARGV[i + 1], ARGV[i + 2])
 end
 local newest = ARGV[#ARGV - 2]
-local finalized = tonumber(redis.call('HGET', KEYS[5], 'finalized') or -1)
-forget_old(memory, ARGV[3], tonumber(newest), finalized, (#ARGV - 5) / 3)
+forget_old(memory, ARGV[3], tonumber(newest), KEYS[5], (#ARGV - 5) / 3)
 save_memory(memory)
 redis.call('HSET', KEYS[5], 'latest', newest)
 redis.call('SET', KEYS[1], ARGV[2])

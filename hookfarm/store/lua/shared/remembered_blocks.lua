@@ -5,10 +5,9 @@
 --   blocks HASH         number -> row: hash (32 bytes), hash of the parent (zeros = unknown), number of events (4),
 --                       time of publishing in Unix seconds (4); numbers without a block have no row. The row of
 --                       an anchor ends with the 'events_below' of its own time (8).
---                       'lowest' -> number: only anchors are below it
---                       'lowest_events' -> number: no events are stored below it
---                       'events_bytes' -> bytes of all stored events
---                       'events_below' -> number of events of all forgotten blocks and anchors
+--                       'state' -> four numbers, separated by spaces: lowest (only anchors are below this block),
+--                       lowest_events (no events are stored below this block), bytes of all stored events,
+--                       events_below (number of events of all forgotten blocks and anchors)
 --   block events HASH   number -> events, deflated
 local HASH_BYTES, COUNT_AT, TIME_AT, ANCHOR_AT = 32, 65, 69, 73
 
@@ -38,25 +37,25 @@ end
 
 -- Returns the state of the remembered blocks; `first` is the lowest number if none is remembered.
 local function open_memory(blocks, events, first)
-  local lowest, lowest_events, bytes, below =
-    unpack(redis.call('HMGET', blocks, 'lowest', 'lowest_events', 'events_bytes', 'events_below'))
-  lowest = tonumber(lowest or first)
-  return {blocks = blocks, events = events, lowest = lowest, lowest_events = tonumber(lowest_events or lowest),
-          bytes = to_number(bytes), events_below = to_number(below)}
+  local state = redis.call('HGET', blocks, 'state') or first .. ' ' .. first .. ' 0 0'
+  local lowest, lowest_events, bytes, below = string.match(state, '^(%d+) (%d+) (%d+) (%d+)$')
+  return {blocks = blocks, events = events, lowest = tonumber(lowest), lowest_events = tonumber(lowest_events),
+          bytes = tonumber(bytes), events_below = tonumber(below)}
 end
 
 local function save_memory(memory)
-  redis.call('HSET', memory.blocks, 'lowest', digits(memory.lowest), 'lowest_events', digits(memory.lowest_events),
-             'events_bytes', digits(memory.bytes), 'events_below', digits(memory.events_below))
+  redis.call('HSET', memory.blocks, 'state', string.format('%.0f %.0f %.0f %.0f', memory.lowest, memory.lowest_events,
+                                                           memory.bytes, memory.events_below))
 end
 
--- Remembers a block. `row` has no time yet; `events` '' = unchanged.
+-- Remembers a block that has no stored events. `row` has no time yet; `events` '' = none to store.
 local function remember(memory, number, row, events)
   redis.call('HSET', memory.blocks, number, row .. struct.pack('>I4', math.floor(now_ms / 1000)))
   memory.lowest = math.min(memory.lowest, tonumber(number))
   if events ~= '' then
-    memory.bytes = memory.bytes + #events - redis.call('HSTRLEN', memory.events, number)
-    redis.call('HSET', memory.events, number, events)
+    if redis.call('HSET', memory.events, number, events) == 1 then
+      memory.bytes = memory.bytes + #events
+    end
     memory.lowest_events = math.min(memory.lowest_events, tonumber(number))
   end
 end
