@@ -39,8 +39,9 @@ from hookfarm.chain.node_pool import NodePool
 from hookfarm.chain.prover import Prover
 from hookfarm.chain.timing import NodeTimeouts
 from hookfarm.event_ingestor.process import COLLECT_EVERY
+from hookfarm.event_ingestor.published_events import PublishedEvents
 from hookfarm.event_ingestor.publisher import Publisher
-from hookfarm.event_ingestor.reorg import next_rollback_step
+from hookfarm.event_ingestor.reorg import ForkPoint, next_rollback_step
 from hookfarm.event_ingestor.telemetry import IngestorCounters, Telemetry
 from hookfarm.event_stream import Checkpoint, RetryingChainStream
 from hookfarm.farm.child import Child
@@ -164,9 +165,10 @@ async def _roll_back(environment: IngestEnvironment) -> Run:
     lowest = max(0, at.number - event_stream.KEPT_BLOCKS + 1)
     [block] = await environment.stream.call(event_stream.read_remembered, [lowest], at)
     assert block is not None
+    published = PublishedEvents(environment.node, environment.stream, lowest)
     began, removed = time.perf_counter(), 0
     while at.number > lowest:
-        step = await next_rollback_step(environment.stream, at, block.point)
+        step = await next_rollback_step(environment.stream, at, ForkPoint(block.point), published)
         assert await environment.stream.call(event_stream.rollback, at, step.target, step.withdrawn)
         at, removed = Checkpoint(step.target.number, step.target.block_hash), removed + len(step.withdrawn)
     took = time.perf_counter() - began

@@ -14,7 +14,7 @@ from hookfarm.chain.prover import MAX_WHOLE_BLOCKS
 from hookfarm.chain.rpc import MAX_RETRY_AFTER_SECONDS
 from hookfarm.chain.timing import MAX_PAUSE_SECONDS, MAX_POLL_SECONDS, MIN_POLL_SECONDS, NodeTimeouts
 from hookfarm.delivery_queue.enqueue import FINALIZED_CONFIRMATIONS, SAFE_CONFIRMATIONS
-from hookfarm.event_stream.remembered_blocks import KEPT_BLOCKS
+from hookfarm.event_stream.remembered_blocks import KEPT_BLOCKS, MAX_BLOCKS
 from hookfarm.records import MAX_CONFIRMATIONS
 
 POLYGON = 137
@@ -39,6 +39,7 @@ def parts() -> dict[str, str]:
             ("Method", "Used for"), ((code(name), _PURPOSES[name]) for name in sorted(set(_methods())))
         ),
         "kept_blocks": str(KEPT_BLOCKS),
+        "max_blocks": f"{MAX_BLOCKS:,}",
         "refusals": str(REFUSALS_BELIEVED),
         "not_yet_blocks": str(NOT_YET_BLOCKS),
         "safe": str(SAFE_CONFIRMATIONS),

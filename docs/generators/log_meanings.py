@@ -69,7 +69,7 @@ MEANINGS: Mapping[tuple[str, str], str] = {
     ("settled again", ""): "Jobs of the endpoint are settled again.",
 }
 MORE_FIELDS: Mapping[str, tuple[str, ...]] = {
-    "reorg": ("chain", "fork_point", "beyond_memory", "events_not_announced"),
+    "reorg": ("chain", "fork_point", "events_not_withdrawn", "blocks_not_withdrawn"),
     "<source> down": ("chain", "child"),
     "<source> up": ("chain", "child"),
 }

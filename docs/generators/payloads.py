@@ -59,6 +59,14 @@ _OPERATIONAL: Mapping[str, dict[str, Any]] = {
     operational.CIRCUIT_OPENED: {"endpoint": "ep_0123456789abcdef01234567", "failures": 5},
     operational.CIRCUIT_CLOSED: {"endpoint": "ep_0123456789abcdef01234567"},
     operational.CHAIN_STALLED: {"chain_id": 1, "reason": "chain 1: wss://node.example: does not answer"},
+    operational.REORG_INCOMPLETE: {
+        "chain_id": 1,
+        "fork_point": 23_000_010,
+        "events_not_withdrawn": 2,
+        "blocks": [
+            {"from_block": 23_000_020, "to_block": 23_000_020, "block_hash": "0x" + "ab" * 32, "events": 2}
+        ],
+    },
 }
 
 _WORD = {"type": "string", "pattern": "^0x[0-9a-f]{64}$"}
@@ -151,6 +159,16 @@ _DETAILS: Mapping[str, dict[str, Any]] = {
     "last_attempt": _ATTEMPT,
     "failures": {"type": "integer", "description": "Failures in a row."},
     "chain_id": {"type": "integer"},
+    "fork_point": {"type": "integer", "description": "The last block of the replaced branch that is canonical."},
+    "events_not_withdrawn": {
+        "type": "integer",
+        "description": "Events that were sent, or may have been sent, and whose removal is not sent.",
+    },
+    "blocks": {
+        "type": "array",
+        "description": "The blocks of these events; `block_hash` is null for a range of several blocks.",
+        "items": {"type": "object"},
+    },
 }
 _OPTIONAL = ("last_attempt",)
 
@@ -283,5 +301,6 @@ _MEANINGS: Mapping[str, str] = {
     operational.CIRCUIT_OPENED: "The circuit breaker of an endpoint has opened.",
     operational.CIRCUIT_CLOSED: "The circuit breaker of an endpoint has closed.",
     operational.CHAIN_STALLED: "None of a chain's nodes can be used.",
+    operational.REORG_INCOMPLETE: "Events of blocks that a reorg replaced could not be withdrawn.",
 }
 TYPES = tuple(_MEANINGS)

@@ -9,6 +9,7 @@ from hookfarm.cli.start import start
 from hookfarm.config import values
 from hookfarm.config.chains import CHAIN_SETTINGS, chains, collector_url, redis_url
 from hookfarm.config.settings import SETTINGS, Setting
+from hookfarm.event_stream import KEPT_BLOCKS, ReorgWindow
 from hookfarm.launcher.reload import FIXED
 from hookfarm.timestamps import parse_duration
 
@@ -129,6 +130,10 @@ def _chain_settings() -> str:
     meanings = {
         "verify": "the proof that a block's logs are complete; see [Supported chains](chains.md#proofs)",
         "requests_per_second": "the limit of requests for each node of the chain",
+        "reorg_window": "the time for which block hashes are remembered for reorgs; default `1d`; see"
+        " [How deep a reorg may be](../explanation/reorgs-and-confirmations.md#how-deep-a-reorg-may-be)",
+        "reorg_bytes": "the limit of the events that are kept for reorgs, beyond those of the newest"
+        f" {KEPT_BLOCKS} blocks; default `{ReorgWindow().events_bytes}`",
     }
     allowed_ = {"requests_per_second": "a number above 0, such as `25` or `0.5`"}
     rows = [

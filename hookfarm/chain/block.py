@@ -4,6 +4,7 @@ An event is a dict until it is proven. A proven block holds its events as the JS
 tenth of the memory.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,6 +14,8 @@ from typing import Any
 
 from hookfarm.errors import ChainUnavailable
 from hookfarm.records import Event
+
+_HASH = re.compile("0x[0-9a-fA-F]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +94,21 @@ def parse_header(raw: Any) -> Header:
         bloom = raw.get("logsBloom")
         return Header(
             number=quantity(raw["number"]),
-            block_hash=raw["hash"].lower(),
-            parent_hash=raw["parentHash"].lower(),
+            block_hash=_hash(raw["hash"]),
+            parent_hash=_hash(raw["parentHash"]),
             timestamp=quantity(raw["timestamp"]),
             logs_bloom=bloom.lower() if bloom else None,
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ChainUnavailable("the node sent a malformed block header") from error
+
+
+def _hash(raw: Any) -> str:
+    """Return a block hash in lower case. Raises TypeError if it is none."""
+    found = _HASH.fullmatch(raw)
+    if found is None:
+        raise TypeError
+    return found[0].lower()
 
 
 def parse_logs(chain_id: int, header: Header, raw: Any) -> list[Event]:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from hookfarm.config.values import one_of, parts, rate
+from hookfarm.config.values import integer, one_of, parts, rate
 from hookfarm.security.redaction import origin, redis_address, sanitize
+from hookfarm.timestamps import parse_duration
 
 
 @dataclass(frozen=True)
@@ -24,17 +25,22 @@ class ChainConfig:
     - `receipts-root`: the receipts make the root in the header, and the header the block's hash;
     - `none`.
     `requests_per_second`: limit per node.
+    `reorg_window`: seconds for which published blocks are remembered; `reorg_bytes`: limit of their kept events.
     """
 
     chain_id: int
     urls: tuple[str, ...]
     verify: str | None = None
     requests_per_second: float | None = None
+    reorg_window: float = 86_400.0
+    reorg_bytes: int = 32_000_000
 
 
 CHAIN_SETTINGS: Mapping[str, Callable[[Any], Any]] = {
     "verify": one_of("bloom", "contiguous", "receipts", "receipts-root", "none"),
     "requests_per_second": rate,
+    "reorg_window": parse_duration,
+    "reorg_bytes": integer(0, 10**12),
 }
 
 

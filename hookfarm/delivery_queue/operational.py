@@ -35,8 +35,12 @@ _Subscribers = Mapping[str, list[tuple[str, str]]]
 
 def record_stalled_chain(client: Client, chain_id: int, reason: str) -> None:
     """Record that a chain has stalled. Call it once per stall."""
-    event = {"type": CHAIN_STALLED, "at": f"{time.time() * 1e6:.0f}", "chain_id": chain_id, "reason": reason}
-    _RECORD_EVENT.call(client, (), (orjson.dumps(event),))
+    _RECORD_EVENT.call(client, (), (encode_event(CHAIN_STALLED, chain_id=chain_id, reason=reason),))
+
+
+def encode_event(kind: str, **details: Any) -> bytes:
+    """Return an event of now as it is recorded."""
+    return orjson.dumps({"type": kind, "at": f"{time.time() * 1e6:.0f}", **details})
 
 
 def deliver_events(client: Client) -> int:

@@ -18,7 +18,7 @@ from hookfarm.errors import ChainUnavailable, WrongChain
 from hookfarm.event_ingestor.finality_heads import FinalityHeadsPublisher
 from hookfarm.event_ingestor.publisher import Publisher
 from hookfarm.event_ingestor.telemetry import IngestorCounters, Telemetry
-from hookfarm.event_stream import RetryingChainStream, pin_block
+from hookfarm.event_stream import ReorgWindow, RetryingChainStream, pin_block
 from hookfarm.farm.child import Child
 from hookfarm.outage import Outage
 from hookfarm.store import clients, keys
@@ -227,6 +227,8 @@ async def ingest(
             f"; to accept it delete the keys {ours}",
         )
         counters.nodes.watch(failover.pool.all)
-        publisher = Publisher(stream, Prover(chain.chain_id, chain.verify), telemetry, from_block, spans)
+        prover = Prover(chain.chain_id, chain.verify)
+        window = ReorgWindow(chain.reorg_window, chain.reorg_bytes)
+        publisher = Publisher(stream, prover, telemetry, from_block, spans, window)
         heads = FinalityHeadsPublisher(stream, log)
         await Ingestor(failover, publisher, outage, heads).run()

@@ -12,12 +12,21 @@ from hookfarm.chain.node import Node
 from hookfarm.chain.prover import Prover
 from hookfarm.chain.timing import backoff_seconds
 from hookfarm.errors import ChainUnavailable
-from hookfarm.event_ingestor.reorg import ForkPoint, check_fork_point, find_fork_point, next_rollback_step
+from hookfarm.event_ingestor.published_events import LostEvents, PublishedEvents
+from hookfarm.event_ingestor.reorg import (
+    ForkPoint,
+    check_fork_point,
+    find_fork_point,
+    incomplete_event,
+    next_rollback_step,
+)
 from hookfarm.event_ingestor.telemetry import Telemetry
 from hookfarm.event_stream import (
+    EVENTS_SECONDS,
     KEPT_BLOCKS,
     Checkpoint,
     CheckpointMoved,
+    ReorgWindow,
     RetryingChainStream,
     StreamBlock,
     publish,
@@ -33,6 +42,7 @@ if TYPE_CHECKING:
 FAR_BLOCKS = 32
 """A checkpoint more than this behind the head is logged as a catch-up."""
 LINE_SECONDS = 10.0
+DEFAULT_WINDOW = ReorgWindow()
 RATE_SECONDS = 10.0
 """Window of the measured speed; short, because the limits of nodes change."""
 
@@ -58,6 +68,7 @@ class Publisher:
         telemetry: Telemetry,
         from_block: int | None,
         spans: "Spans | None" = None,
+        window: ReorgWindow = DEFAULT_WINDOW,
     ) -> None:
         self.checkpoint: Checkpoint | None = None
         self._chain_id = stream.chain_id
@@ -69,6 +80,7 @@ class Publisher:
         self._from_block = from_block
         self._catch_up = CatchUpLog(stream.chain_id, telemetry)
         self._spans = spans
+        self._window = window
         self._seen_ns = 0
         """When the next blocks became known: with the head, or during a catch-up with their batch."""
         self._conflicts = 0
@@ -158,12 +170,17 @@ class Publisher:
         """Publish blocks. Return False if nothing was published and the state was refreshed instead.
 
         Reasons: the stored checkpoint differs (it is adopted), or transfers were missing (they are fetched from
-        now on). Events too far behind the head for a remembered reorg are not kept.
+        now on). Events are not kept if their window has passed before they are published.
         """
-        kept_above = head - KEPT_BLOCKS
-        rows = [_stream_block(block, kept=block.header.number > kept_above) for block in blocks]
+        kept_above, kept_since = head - KEPT_BLOCKS, time.time() - min(EVENTS_SECONDS, self._window.seconds)
+        rows = [
+            _stream_block(block, block.header.number > kept_above or block.header.timestamp > kept_since)
+            for block in blocks
+        ]
         complete = all(block.transfers is not None for block in blocks)
-        publication = await self._stream.call(publish, self._current, rows, with_transfers=complete)
+        publication = await self._stream.call(
+            publish, self._current, rows, with_transfers=complete, window=self._window
+        )
         if not publication.published:
             await self._adopt_stored()
             return False
@@ -202,7 +219,7 @@ class Publisher:
             fork = await find_fork_point(node, self._stream, self._current, head)
             if fork is not None:
                 await check_fork_point(node, self._stream, fork)
-                await self._roll_back(fork)
+                await self._roll_back(node, fork)
         except CheckpointMoved:
             await self._adopt_stored()
             return True
@@ -211,27 +228,28 @@ class Publisher:
             raise
         return fork is not None
 
-    async def _roll_back(self, fork: ForkPoint) -> None:
-        """Roll back to the fork point, in steps. Raises CheckpointMoved."""
-        depth, removed, forgotten = self._current.number - fork.block.number, 0, 0
-        self._counters.reorg(deep=not fork.remembered)
+    async def _roll_back(self, node: Node, fork: ForkPoint) -> None:
+        """Roll back to the fork point, in steps. Raises CheckpointMoved and ChainUnavailable."""
+        depth, removed, lost = self._current.number - fork.block.number, 0, list[LostEvents]()
+        self._counters.reorg(deep=fork.forgotten is not None)
+        published = PublishedEvents(node, self._stream, fork.lowest - 1)
         while self._current.number > fork.block.number:
-            step = await next_rollback_step(self._stream, self._current, fork.block)
-            if not await self._stream.call(rollback, self._current, step.target, step.withdrawn):
+            step = await next_rollback_step(self._stream, self._current, fork, published)
+            incomplete = incomplete_event(self._chain_id, fork.block.number, step.lost)
+            if not await self._stream.call(rollback, self._current, step.target, step.withdrawn, incomplete):
                 raise CheckpointMoved
             self._set_checkpoint(step.target)
-            self._counters.removed(len(step.withdrawn))
+            self._counters.removed(len(step.withdrawn), sum(each.events for each in step.lost))
             removed += len(step.withdrawn)
-            forgotten += step.forgotten
-        self._log_reorg(fork, depth, removed, forgotten)
+            lost += step.lost
+        self._log_reorg(fork, depth, removed, lost)
 
-    def _log_reorg(self, fork: ForkPoint, depth: int, removed: int, forgotten: int) -> None:
-        """Log and count a reorg; `events_not_announced` counts published events that are no longer remembered."""
+    def _log_reorg(self, fork: ForkPoint, depth: int, removed: int, lost: Sequence[LostEvents]) -> None:
+        """Log a reorg; `events_not_withdrawn` counts events that endpoints were sent, or may have been sent."""
         deep: dict[str, object] = {}
-        if not fork.remembered:
-            deep["beyond_memory"] = f"blocks up to {fork.block.number} remain as published"
-        if forgotten:
-            deep["events_not_announced"] = forgotten
+        if lost:
+            deep["events_not_withdrawn"] = sum(each.events for each in lost)
+            deep["blocks_not_withdrawn"] = f"{lost[-1].from_block} to {lost[0].to_block}"
         where = {"chain": self._chain_id, "fork_point": fork.block.number}
         self._log.warning("reorg", **where, depth=depth, events_removed=removed, **deep)
 

@@ -4,6 +4,9 @@ A rollback withdraws the events of every replaced block, the newest first. It ru
 Redis. Each step leaves the checkpoint at the block below the withdrawn ones. After a crash between two steps the
 checkpoint is on the replaced branch, and the next ingestor withdraws the rest. If the chain has returned to that
 branch meanwhile, the next ingestor follows it.
+
+The events of the newest blocks are kept with them. Those of other remembered blocks are read from the stream, the
+histories and the jobs of endpoints that were sent them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,16 +14,25 @@ from dataclasses import dataclass
 
 from hookfarm.chain.block import Head, Header
 from hookfarm.chain.node import Node
+from hookfarm.delivery_queue.operational import encode_event
 from hookfarm.errors import ChainUnavailable, WrongChain
+from hookfarm.event_ingestor.published_events import (
+    ForgottenRange,
+    LostEvents,
+    PublishedEvents,
+    Withdrawal,
+)
 from hookfarm.event_stream import (
     Checkpoint,
     RememberedBlock,
     RetryingChainStream,
     finalized_number,
     lowest_remembered,
+    read_forgotten,
     read_remembered,
     removal_entries,
 )
+from hookfarm.records.operational import REORG_INCOMPLETE
 
 MAX_HEADERS = 64
 """Headers per request."""
@@ -34,12 +46,17 @@ STEP_EVENTS = 2_000
 class ForkPoint:
     """The highest block that is both canonical and published.
 
-    `remembered` is False if the reorg is deeper than the remembered blocks. The block is then the canonical one
-    below the deepest remembered block, and lower published blocks are kept.
+    `forgotten` is None unless the reorg is deeper than the remembered blocks. The block is then an anchor, or, if
+    no anchor is canonical, the canonical block below the lowest remembered one.
     """
 
     block: Checkpoint
-    remembered: bool
+    forgotten: ForgottenRange | None = None
+
+    @property
+    def lowest(self) -> int:
+        """The lowest block whose events may have to be withdrawn."""
+        return self.block.number + 1 if self.forgotten is None else self.forgotten.from_block
 
 
 async def find_fork_point(
@@ -64,7 +81,10 @@ async def find_fork_point(
         child = _check_links(node, child, headers)
         fork, above = _fork_point(above, dict(zip(numbers, remembered, strict=True)), headers, lowest)
         if fork is not None:
-            return None if fork.block.number == start else fork
+            return None if fork.number == start else ForkPoint(fork)
+        below = [header for header in headers if header.number < lowest]
+        if below:
+            return await _forgotten_fork_point(node, stream, checkpoint, lowest, below[0])
         highest, step = numbers[-1] - 1, min(2 * step, MAX_HEADERS)
     raise ChainUnavailable(f"{node.origin}: shares no block with the published ones")
 
@@ -82,13 +102,30 @@ def _check_links(node: Node, child: Header | None, headers: Sequence[Header]) ->
     return child
 
 
+async def _forgotten_fork_point(
+    node: Node, stream: RetryingChainStream, checkpoint: Checkpoint, lowest: int, below: Header
+) -> ForkPoint:
+    """Return the fork point of a reorg deeper than the remembered blocks; `below` is the canonical block there."""
+    forgotten = await stream.call(read_forgotten, lowest, checkpoint)
+    for start in range(0, len(forgotten.anchors), MAX_HEADERS):
+        some = forgotten.anchors[start : start + MAX_HEADERS]
+        headers = await node.headers([anchor.block.number for anchor in some])
+        canonical = {header.block_hash for header in headers}
+        for block, events in some:
+            if block.block_hash in canonical:
+                between = ForgottenRange(block.number + 1, lowest - 1, events, block.published_at)
+                return ForkPoint(block.point, between)
+    point = Checkpoint(below.number, below.block_hash)
+    return ForkPoint(point, ForgottenRange(0, lowest - 1, forgotten.events, 0))
+
+
 async def check_fork_point(node: Node, stream: RetryingChainStream, fork: ForkPoint) -> None:
     """Raise WrongChain if the branch above a fork point is another chain.
 
     A branch that shares a remembered block is a reorg, unless it shares only the first block and replaces
     finalized ones: then a test chain was started anew. Without a shared block the node must have the pinned one.
     """
-    if not fork.remembered:
+    if fork.forgotten is not None:
         if not await node.check_identity():
             raise ChainUnavailable(f"{node.origin}: shares no block with the published ones")
     elif fork.block.number <= FIRST_BLOCK:
@@ -103,7 +140,7 @@ def _fork_point(
     remembered: Mapping[int, RememberedBlock | None],
     canonical: Sequence[Header],
     lowest: int,
-) -> tuple[ForkPoint | None, RememberedBlock | None]:
+) -> tuple[Checkpoint | None, RememberedBlock | None]:
     """Return the highest block in both lists (None if they share none), and the lowest remembered block above.
 
     Both lists descend from the block below `above`. A number without a block is a null round on that branch.
@@ -115,48 +152,86 @@ def _fork_point(
             continue
         point = Checkpoint(number, headers[number].block_hash)
         is_parent = above is not None and above.parent_hash == point.block_hash
-        if is_parent or (published is not None and published.block_hash == point.block_hash):
-            return ForkPoint(point, remembered=True), above
-        if published is None and number < lowest:
-            return ForkPoint(point, remembered=False), above
+        is_published = published is not None and published.block_hash == point.block_hash
+        if is_parent or (is_published and number >= lowest):
+            return point, above
         above = published or above
     return None, above
 
 
+def incomplete_event(chain_id: int, fork_point: int, lost: Sequence[LostEvents]) -> bytes:
+    """Return the operational event about lost events as it is recorded; empty if none is lost."""
+    if not lost:
+        return b""
+    return encode_event(
+        REORG_INCOMPLETE,
+        chain_id=chain_id,
+        fork_point=fork_point,
+        events_not_withdrawn=sum(each.events for each in lost),
+        blocks=[each._asdict() for each in lost],
+    )
+
+
 @dataclass(frozen=True)
 class RollbackStep:
-    """Blocks withdrawn together. `forgotten` counts published events that are no longer remembered."""
+    """Blocks withdrawn together."""
 
     target: Checkpoint
     withdrawn: list[bytes]
-    forgotten: int
+    lost: list[LostEvents]
 
 
 async def next_rollback_step(
-    stream: RetryingChainStream, checkpoint: Checkpoint, fork: Checkpoint
+    stream: RetryingChainStream, checkpoint: Checkpoint, fork: ForkPoint, published: PublishedEvents
 ) -> RollbackStep:
-    """Return the next step from the checkpoint towards the fork point. Raises CheckpointMoved."""
-    numbers = range(checkpoint.number, max(fork.number, checkpoint.number - STEP_BLOCKS), -1)
+    """Return the next step from the checkpoint towards the fork point. The last one includes forgotten blocks.
+
+    Raises CheckpointMoved and ChainUnavailable.
+    """
+    floor = fork.block.number if fork.forgotten is None else fork.forgotten.to_block
+    numbers = range(checkpoint.number, max(floor, checkpoint.number - STEP_BLOCKS), -1)
     remembered = await stream.call(read_remembered, numbers, checkpoint)
     entries = await stream.call(removal_entries, numbers, checkpoint)
-    taken = _blocks_in_step(entries)
-    forgotten = sum(_forgotten(block, events) for block, events in zip(remembered[:taken], entries, strict=False))
-    withdrawn = [entry for of_block in entries[:taken] for entry in of_block or ()]
-    below = range(checkpoint.number - taken, max(fork.number, checkpoint.number - taken - STEP_BLOCKS), -1)
-    left = await stream.call(read_remembered, below, checkpoint) if below else []
-    target = next((block.point for block in left if block is not None), fork)
-    return RollbackStep(target, withdrawn, forgotten)
+    blocks = [block for block in remembered if block is not None]
+    found = await _withdrawals(blocks, dict(zip(numbers, entries, strict=True)), published)
+    taken = _blocks_in_step(found)
+    target: Checkpoint | None
+    if taken < len(blocks):
+        target, found = blocks[taken].point, found[:taken]
+    else:
+        target = await _highest_remembered(stream, checkpoint, range(checkpoint.number - len(numbers), floor, -1))
+    if target is None and fork.forgotten is not None:
+        found.append(await published.forgotten(fork.forgotten))
+    withdrawn = [entry for each in found for entry in each.entries]
+    return RollbackStep(target or fork.block, withdrawn, [each.lost for each in found if each.lost])
 
 
-def _blocks_in_step(entries: Sequence[list[bytes] | None]) -> int:
-    """Return the number of blocks in one step, at least one."""
+async def _withdrawals(
+    blocks: Sequence[RememberedBlock], kept: Mapping[int, list[bytes] | None], published: PublishedEvents
+) -> list[Withdrawal]:
+    """Return the withdrawal of each block; those without `kept` entries are read from `published`."""
+    others = [block for block in blocks if block.event_count and kept[block.number] is None]
+    found = dict(zip(others, await published.withdrawals(others), strict=True))
+    return [found.get(block) or Withdrawal(kept[block.number] or []) for block in blocks]
+
+
+async def _highest_remembered(
+    stream: RetryingChainStream, checkpoint: Checkpoint, numbers: range
+) -> Checkpoint | None:
+    """Return the highest remembered block of descending numbers, None if there is none."""
+    for start in range(0, len(numbers), STEP_BLOCKS):
+        found = await stream.call(read_remembered, numbers[start : start + STEP_BLOCKS], checkpoint)
+        for block in found:
+            if block is not None:
+                return block.point
+    return None
+
+
+def _blocks_in_step(withdrawals: Sequence[Withdrawal]) -> int:
+    """Return the number of blocks in one step, at least one if there is one."""
     events = 0
-    for taken, of_block in enumerate(entries):
-        events += len(of_block or ())
+    for taken, withdrawal in enumerate(withdrawals):
+        events += len(withdrawal.entries)
         if taken and events > STEP_EVENTS:
             return taken
-    return len(entries)
-
-
-def _forgotten(block: RememberedBlock | None, events: list[bytes] | None) -> int:
-    return block.event_count if block is not None and events is None else 0
+    return len(withdrawals)

@@ -51,6 +51,9 @@ CHAIN_DOWN = 15
 BLOCKS_BEYOND_BLOOM = 16
 """Blocks with logs beyond the header's bloom, on which logs and receipts agree."""
 
+EVENTS_NOT_WITHDRAWN = 17
+"""Events of replaced blocks that could not be withdrawn: their jobs and histories are gone."""
+
 _TIP_BLOCKS = 64
 STALLED_CHECK_SECONDS = 1.0
 
@@ -60,6 +63,7 @@ _COUNTER_METRICS = {
     "events_removed": (EVENTS_REMOVED, "Events withdrawn by reorgs."),
     "reorgs": (REORGS, "Reorgs followed."),
     "reorgs_beyond_memory": (DEEP_REORGS, "Reorgs deeper than the remembered blocks."),
+    "events_not_withdrawn": (EVENTS_NOT_WITHDRAWN, "Events of replaced blocks that could not be withdrawn."),
     "blocks_repaired": (BLOCKS_REPAIRED, "Blocks with incomplete logs but complete receipts."),
     "blocks_beyond_bloom": (
         BLOCKS_BEYOND_BLOOM,
@@ -100,8 +104,9 @@ class IngestorCounters:
         self._slot.set_counter(BLOCK_TIMESTAMP, last.timestamp)
         self._slot.add(EVENTS_PUBLISHED, events)
 
-    def removed(self, events: int) -> None:
+    def removed(self, events: int, lost: int) -> None:
         self._slot.add(EVENTS_REMOVED, events)
+        self._slot.add(EVENTS_NOT_WITHDRAWN, lost)
 
     def reorg(self, deep: bool) -> None:
         self._slot.add(REORGS)
@@ -165,6 +170,7 @@ class ChainReport(TypedDict):
     events_removed: int
     reorgs: int
     reorgs_beyond_memory: int
+    events_not_withdrawn: Annotated[int, "Events of replaced blocks that could not be withdrawn."]
     blocks_repaired: Annotated[int, "Blocks with incomplete logs but complete receipts."]
     blocks_beyond_bloom: Annotated[int, "Blocks with logs beyond the bloom, on which logs and receipts agree."]
     head_seen_at: str | None
@@ -207,6 +213,7 @@ def _chain(slot: Slot, now: float) -> ChainReport:
         "events_removed": slot.counter(EVENTS_REMOVED),
         "reorgs": slot.counter(REORGS),
         "reorgs_beyond_memory": slot.counter(DEEP_REORGS),
+        "events_not_withdrawn": slot.counter(EVENTS_NOT_WITHDRAWN),
         "blocks_repaired": slot.counter(BLOCKS_REPAIRED),
         "blocks_beyond_bloom": slot.counter(BLOCKS_BEYOND_BLOOM),
         "head_seen_at": time_or_none(slot.counter(HEAD_SEEN_AT_MS)),

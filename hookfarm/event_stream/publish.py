@@ -6,7 +6,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import redis
 
-from hookfarm.event_stream.remembered_blocks import KEPT_BLOCKS, Checkpoint, StreamBlock, block_row
+from hookfarm.event_stream.remembered_blocks import Checkpoint, ReorgWindow, StreamBlock, block_row
 from hookfarm.store import keys
 from hookfarm.store.clients import Argument
 from hookfarm.store.retrying import RetryingClient
@@ -18,6 +18,7 @@ T = TypeVar("T")
 _PUBLISH = Script("publish")
 _ROLLBACK = Script("rollback")
 _SET_FINALITY_HEADS = Script("set_finality_heads")
+_DEFAULT_WINDOW = ReorgWindow()
 
 
 class RetryingChainStream:
@@ -63,12 +64,13 @@ async def publish(
     blocks: Sequence[StreamBlock],
     *,
     with_transfers: bool = True,
+    window: ReorgWindow = _DEFAULT_WINDOW,
 ) -> Publication:
     """Add the events of `blocks` (ascending) and move the checkpoint to the last block, or do nothing.
 
     REFUSED has two causes: the checkpoint is not `expected` (None = none yet), because another ingestor has
     published; or the blocks lack transfers that a subscription wants. So a subscription to transfers is effective
-    from the next block.
+    from the next block. Older blocks than the window are forgotten.
     """
     table: list[Argument] = []
     added: list[bytes] = []
@@ -76,7 +78,13 @@ async def publish(
         table += block_row(block)
         added += block.events
     points = (_encoded(expected), blocks[-1].point.encode())
-    arguments: tuple[Argument, ...] = (*points, KEPT_BLOCKS, int(with_transfers), b"\n".join(added), *table)
+    arguments: tuple[Argument, ...] = (
+        *points,
+        window.encode(),
+        int(with_transfers),
+        b"\n".join(added),
+        *table,
+    )
     touched = (*_ingestor_keys(chain_id), keys.transfers(chain_id))
     result: bytes = await _PUBLISH.call_async(client, touched, arguments)
     return Publication(result.decode())
@@ -93,14 +101,15 @@ async def rollback(
     expected: Checkpoint,
     target: Checkpoint,
     withdrawn: Sequence[bytes] = (),
+    incomplete: bytes = b"",
 ) -> bool:
     """Move the checkpoint back to `target`, add the `withdrawn` events and forget all blocks above it.
 
-    Deliveries that wait for confirmations wait for heads of the new branch. Returns False if the checkpoint is not
-    `expected`.
+    Deliveries that wait for confirmations wait for heads of the new branch. `incomplete`: the operational event
+    about events that cannot be withdrawn. Returns False if the checkpoint is not `expected`.
     """
     confirming = (keys.head_marks(chain_id), keys.confirmed_heads(chain_id))
-    arguments: tuple[Argument, ...] = (_encoded(expected), target.encode(), *withdrawn)
+    arguments: tuple[Argument, ...] = (_encoded(expected), target.encode(), incomplete, *withdrawn)
     result = await _ROLLBACK.call_async(client, (*_ingestor_keys(chain_id), *confirming), arguments)
     return bool(result == b"rolled_back")
 

@@ -1,19 +1,21 @@
 """The last published blocks with their events, used to find a fork point and to withdraw events after a reorg.
 
-The newest remembered block is the checkpoint.
+The newest remembered block is the checkpoint. Events take most of the memory, so they are kept for a shorter time
+than blocks; see `ReorgWindow`. The format is in store/lua/shared/remembered_blocks.lua.
 """
 
+import struct
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import orjson
 import redis
 
 from hookfarm.store import keys
 from hookfarm.store.clients import Argument, Reply, UnexpectedValue
-from hookfarm.store.scripts import Script
+from hookfarm.store.scripts import ANCHOR_BLOCKS, MAX_ANCHORS, Script
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,35 @@ async def finalized_number(client: redis.asyncio.Redis, chain_id: int) -> int:
 
 
 KEPT_BLOCKS = 256
-"""Blocks remembered per chain. An event takes 90 bytes."""
+"""Blocks remembered per chain with their events, whatever their age."""
+MAX_BLOCKS = 65_536
+"""Max blocks remembered per chain: 4.5 hours at four blocks a second."""
+EVENTS_SECONDS = 3600
+"""Max time for which the events of further blocks are kept."""
 _DEFLATE_LEVEL = 1
+_ROW = struct.Struct(">32s32sI")
+_TIME = struct.Struct(">I")
+_ANCHOR = struct.Struct(">Q")
+_UNKNOWN_HASH = bytes(32)
+
+
+@dataclass(frozen=True)
+class ReorgWindow:
+    """The remembered blocks of a chain, besides the newest KEPT_BLOCKS.
+
+    Blocks are remembered for `seconds`, at most `max_blocks`. Their events are kept for EVENTS_SECONDS, or until
+    their block is final, while all events together take at most `events_bytes`.
+    """
+
+    seconds: float = 86_400.0
+    events_bytes: int = 32_000_000
+    max_blocks: int = MAX_BLOCKS
+
+    def encode(self) -> str:
+        """Return the window as `forget_old` of the scripts takes it."""
+        events_seconds = min(self.seconds, EVENTS_SECONDS)
+        return f"{KEPT_BLOCKS} {self.max_blocks} {self.seconds:.0f} {events_seconds:.0f} {self.events_bytes}"
+
 
 _EXTEND = Script("extend_remembered_blocks")
 _ADD_TRANSFERS = Script("add_transfers_to_blocks")
@@ -97,6 +126,8 @@ class RememberedBlock:
     block_hash: str
     parent_hash: str
     event_count: int
+    published_at: int = field(default=0, compare=False)
+    """Unix seconds."""
 
     @property
     def point(self) -> Checkpoint:
@@ -132,7 +163,7 @@ async def removal_entries(
 
 
 async def _remembered(
-    client: redis.asyncio.Redis, chain_id: int, table: str, numbers: Sequence[int], at: Checkpoint | None
+    client: redis.asyncio.Redis, chain_id: int, table: str, fields: Sequence[int | str], at: Checkpoint | None
 ) -> list[Any]:
     """Return rows of a table of remembered blocks, read in one transaction with the checkpoint.
 
@@ -140,7 +171,7 @@ async def _remembered(
     """
     async with client.pipeline(transaction=True) as pipe:
         pipe.get(keys.checkpoint(chain_id))
-        pipe.hmget(table, [str(number) for number in numbers])
+        pipe.hmget(table, [str(field) for field in fields])
         checkpoint, rows = await pipe.execute()
     if at is not None and checkpoint != at.encode().encode():
         raise CheckpointMoved
@@ -148,16 +179,56 @@ async def _remembered(
     return found
 
 
-def block_row(block: StreamBlock) -> tuple[int, str, bytes]:
-    """Return a block as it is stored: its number, its row of the table, and its events, deflated."""
+def block_row(block: StreamBlock) -> tuple[int, bytes, bytes]:
+    """Return a block as scripts store it: its number, its row without the time, and its events, deflated."""
     kept = zlib.compress(b"\n".join(block.events), _DEFLATE_LEVEL) if block.events and block.kept else b""
-    return block.number, f"{block.block_hash} {block.parent_hash} {len(block.events)}", kept
+    hashes = (_hash_bytes(block.block_hash), _hash_bytes(block.parent_hash))
+    return block.number, _ROW.pack(*hashes, len(block.events)), kept
+
+
+def _hash_bytes(block_hash: str) -> bytes:
+    return bytes.fromhex(block_hash.removeprefix("0x")) or _UNKNOWN_HASH
 
 
 async def lowest_remembered(client: redis.asyncio.Redis, chain_id: int) -> int | None:
     """Return the number of the lowest remembered block; None if no block is remembered."""
-    numbers = await client.hkeys(keys.blocks(chain_id))
-    return min(map(int, numbers), default=None)
+    state = await client.hget(keys.blocks(chain_id), "state")
+    return None if state is None else int(state.split()[0])
+
+
+class Anchor(NamedTuple):
+    """A published block below the remembered ones.
+
+    `events_above` counts the events of the published blocks between it and the lowest remembered block.
+    """
+
+    block: RememberedBlock
+    events_above: int
+
+
+class ForgottenBlocks(NamedTuple):
+    """The published blocks below the lowest remembered one: their `events`, and `anchors`, the highest first."""
+
+    events: int
+    anchors: list[Anchor]
+
+
+async def read_forgotten(
+    client: redis.asyncio.Redis, chain_id: int, lowest: int, at: Checkpoint
+) -> ForgottenBlocks:
+    """Return what is known of the published blocks below `lowest`. Raises CheckpointMoved."""
+    highest = (lowest - 1) // ANCHOR_BLOCKS * ANCHOR_BLOCKS
+    numbers = range(highest, max(highest - MAX_ANCHORS * ANCHOR_BLOCKS, -1), -ANCHOR_BLOCKS)
+    fields = ("state", *numbers)
+    state, *rows = await _remembered(client, chain_id, keys.blocks(chain_id), fields, at)
+    found = {number: row for number, row in zip(numbers, rows, strict=True) if row is not None}
+    events = 0 if state is None else int(state.split()[3])
+    return ForgottenBlocks(events, [_anchor(number, row, events) for number, row in found.items()])
+
+
+def _anchor(number: int, row: bytes, events: int) -> Anchor:
+    (counted,) = _ANCHOR.unpack_from(row, _ROW.size + _TIME.size)
+    return Anchor(_remembered_block(number, row), events - counted)
 
 
 async def extend_remembered_blocks(
@@ -184,9 +255,10 @@ async def add_transfers(client: redis.asyncio.Redis, chain_id: int, blocks: Sequ
 
 
 def _remembered_block(number: int, row: Reply) -> RememberedBlock:
-    block_hash, _, rest = row.decode().partition(" ")
-    parent_hash, _, events = rest.partition(" ")
-    return RememberedBlock(number, block_hash, parent_hash, int(events or 0))
+    block_hash, parent_hash, events = _ROW.unpack_from(row)
+    (published_at,) = _TIME.unpack_from(row, _ROW.size)
+    parent = "" if parent_hash == _UNKNOWN_HASH else f"0x{parent_hash.hex()}"
+    return RememberedBlock(number, f"0x{block_hash.hex()}", parent, events, published_at)
 
 
 def _removal_entries(blob: Reply) -> list[bytes]:

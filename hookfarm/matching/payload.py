@@ -34,7 +34,15 @@ def webhook_id(event: ChainEvent, endpoint_id: str, log_type: str, generation: i
     `msg_` and 160 bits of SHA-256. `generation` counts earlier removals of the log, so that a log that returns has
     a new id.
     """
-    parts = [event["chain_id"], event["block_hash"], log_position(event), endpoint_id, event_type(event, log_type)]
+    position, kind = log_position(event), event_type(event, log_type)
+    return notification_id(event["chain_id"], event["block_hash"], position, endpoint_id, kind, generation)
+
+
+def notification_id(
+    chain_id: int, block_hash: str, position: int | str, endpoint_id: str, kind: str, generation: int
+) -> str:
+    """Return the webhook-id for the log or transfer at `position` of a block; `kind` is the event type."""
+    parts: list[object] = [chain_id, block_hash, position, endpoint_id, kind]
     if generation:
         parts.append(generation)
     digest = hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()

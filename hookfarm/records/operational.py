@@ -16,7 +16,8 @@ CIRCUIT_OPENED = "hookfarm.endpoint.circuit_opened"
 CIRCUIT_CLOSED = "hookfarm.endpoint.circuit_closed"
 DELIVERY_DEAD = "hookfarm.delivery.dead"
 CHAIN_STALLED = "hookfarm.chain.stalled"
-EVENTS = (ENDPOINT_DISABLED, CIRCUIT_OPENED, CIRCUIT_CLOSED, DELIVERY_DEAD, CHAIN_STALLED)
+REORG_INCOMPLETE = "hookfarm.chain.reorg_incomplete"
+EVENTS = (ENDPOINT_DISABLED, CIRCUIT_OPENED, CIRCUIT_CLOSED, DELIVERY_DEAD, CHAIN_STALLED, REORG_INCOMPLETE)
 
 
 def is_operational(record: Mapping[str, Any]) -> bool:

@@ -34,6 +34,7 @@ class ChainStatus(TypedDict):
     events_removed: NotRequired[int]
     reorgs: NotRequired[int]
     reorgs_beyond_memory: NotRequired[int]
+    events_not_withdrawn: NotRequired[Annotated[int, "Events of replaced blocks that could not be withdrawn."]]
     blocks_repaired: NotRequired[int]
     blocks_beyond_bloom: NotRequired[Annotated[int, "Logs and receipts agree on logs that the bloom omits."]]
     head_seen_at: NotRequired[str | None]

@@ -195,7 +195,7 @@ def checkpoint(chain_id: int) -> str:
 
 
 def blocks(chain_id: int) -> str:
-    """HASH number -> `hash parent events` of the remembered blocks, to find a fork point."""
+    """HASH number -> row of the remembered blocks, to find a fork point; see remembered_blocks.lua."""
     return f"hookfarm:chain:{chain_id}:blocks"
 
 

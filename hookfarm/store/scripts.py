@@ -38,10 +38,17 @@ CIRCUIT_FAILURES = 5
 SLOW_MS = 5000
 """An endpoint whose last success took this long is slow, and unproven (store/lua/shared/pool.lua)."""
 
+ANCHOR_BLOCKS = 256
+"""Of forgotten blocks, each one with a multiple of this number is remembered as an anchor, without its events."""
+MAX_ANCHORS = 1024
+"""Anchors per chain: those of the last 262,144 blocks."""
+
 SCRIPT_CONSTANTS: dict[str, str | int] = {
     **{name: value for name, value in vars(keys).items() if name.isupper() and isinstance(value, str)},
     "CIRCUIT_FAILURES": CIRCUIT_FAILURES,
     "SLOW_MS": SLOW_MS,
+    "ANCHOR_BLOCKS": ANCHOR_BLOCKS,
+    "MAX_ANCHORS": MAX_ANCHORS,
 }
 """The constants that scripts may list."""
 

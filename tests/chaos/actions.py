@@ -13,8 +13,8 @@ from hookfarm.errors import InvalidInput
 from tests.chaos.abort import AbortSignal
 from tests.chaos.killer import Killer
 
-WINDOW = 256
-"""Blocks that hookfarm remembers: no reorg of the tests is deeper."""
+DEEPEST = 600
+"""No reorg of the tests is deeper: the oracle judges the newest blocks. The events of 256 are kept in any case."""
 LASTING_BLOCK = 2
 """It is never replaced: a node that shares only block 1 and replaces final blocks is another chain."""
 TIPS_KEPT = 8
@@ -69,7 +69,7 @@ class ChainStorm:
 
     def reorg(self, depth: int, more: int = 0, same: bool = False) -> None:
         head = self.chain.head()
-        depth = min(depth, head.number - LASTING_BLOCK, WINDOW - (self.highest() - head.number))
+        depth = min(depth, head.number - LASTING_BLOCK, DEEPEST - (self.highest() - head.number))
         if depth > 0:
             self._leave(head.hash, head.number - depth)
             self.chain.reorg(depth, length=depth + more, same_transactions=same)
@@ -77,7 +77,7 @@ class ChainStorm:
     def return_to(self, tip: Tip) -> None:
         """Nothing where that is canonical again or forgotten, or would be too deep a reorg."""
         head = self.chain.head().hash
-        if self.highest() - tip.fork < WINDOW - SLACK:
+        if self.highest() - tip.fork < DEEPEST - SLACK:
             with contextlib.suppress(InvalidInput):
                 self.chain.switch_to(tip.hash)
                 self._leave(head, tip.fork)
@@ -115,7 +115,7 @@ def deep_reorg(storm: ChainStorm) -> None:
 
 def deepest_reorg(storm: ChainStorm) -> None:
     storm.chain.clear_faults("return_on_call")
-    storm.reorg(storm.chance.randint(51, WINDOW))
+    storm.reorg(storm.chance.randint(51, DEEPEST))
 
 
 def there_and_back(storm: ChainStorm) -> None:

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-KEPT = 400
+KEPT = 800
 """Blocks below the head that a change may still concern: more than any reorg is deep."""
 
 

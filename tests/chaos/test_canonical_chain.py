@@ -25,7 +25,7 @@ from tests.support.ingestor import Published
 from tests.support.redis_server import RedisServer
 
 FIRST_CHAIN = 8000
-HISTORY_LOGS = 1500
+HISTORY_LOGS = 3000
 """A chain's older blocks are not judged again."""
 BLOCKS_BEFORE = 40
 """There are so many when the farm starts."""

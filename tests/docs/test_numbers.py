@@ -13,7 +13,7 @@ from hookfarm.config.settings import DEFAULT_RETRY_SCHEDULE
 from hookfarm.delivery_queue.enqueue import FINALIZED_CONFIRMATIONS, SAFE_CONFIRMATIONS
 from hookfarm.delivery_queue.recover import FARM_TIMEOUT_MS, MAX_ORPHANED
 from hookfarm.delivery_queue.take import BLOCK_SECONDS, FENCE_SECONDS, MAX_BATCH
-from hookfarm.event_stream import ABANDONED_MILLISECONDS, KEPT_BLOCKS
+from hookfarm.event_stream import ABANDONED_MILLISECONDS, KEPT_BLOCKS, MAX_BLOCKS, ReorgWindow
 from hookfarm.farm.plan import MasterTimeouts
 from hookfarm.http_client import resolver
 from hookfarm.http_client.outcome import MAX_EXCERPT_BYTES, MAX_RETRY_AFTER_SECONDS
@@ -29,7 +29,7 @@ from hookfarm.records.endpoints import DEFAULT_TIMEOUT_SECONDS, MAX_TIMEOUT_SECO
 from hookfarm.records.subscriptions import MAX_ADDRESSES, MAX_CONFIRMATIONS, MAX_SUBSCRIPTIONS
 from hookfarm.registry.store import ROTATION_SECONDS
 from hookfarm.status.readiness import REFRESH_SECONDS, TTL_SECONDS
-from hookfarm.store.scripts import CIRCUIT_FAILURES, SLOW_MS
+from hookfarm.store.scripts import ANCHOR_BLOCKS, CIRCUIT_FAILURES, MAX_ANCHORS, SLOW_MS
 from hookfarm.store.server_checks import MIN_VERSION
 from hookfarm.webhook_delivery.sweep import SWEEP_SECONDS
 from hookfarm.webhook_delivery.telemetry import MAX_HELD
@@ -104,10 +104,11 @@ PHRASES: list[tuple[str, str]] = [
     (explanation("delivery-semantics"), "from {:g} s to {:g} s, ±20 %".format(*probe_pauses())),
     (explanation("delivery-semantics"), f"takes {SLOW_MS / 1000:g} s or more (`SLOW_MS`)"),
     (explanation("delivery-semantics"), f"only failed for {DEFAULT['disable_after'] / DAY:g} days"),
-    (explanation("delivery-semantics"), f"the {KEPT_BLOCKS} remembered ones"),
-    (explanation("reorgs-and-confirmations"), f"The newest {KEPT_BLOCKS} blocks"),
-    (explanation("reorgs-and-confirmations"), f"{KEPT_BLOCKS} blocks are {KEPT_BLOCKS * 12 / 60:.0f} minutes"),
-    (explanation("reorgs-and-confirmations"), f"and {KEPT_BLOCKS * 2 / 60:.1f} minutes of a chain with 2 s"),
+    (explanation("reorgs-and-confirmations"), f"the newest {KEPT_BLOCKS} blocks"),
+    (explanation("reorgs-and-confirmations"), f"at most {MAX_BLOCKS:,} blocks"),
+    (explanation("reorgs-and-confirmations"), f"at most {ReorgWindow().events_bytes:,} bytes"),
+    (explanation("reorgs-and-confirmations"), f"each {ANCHOR_BLOCKS}th hash"),
+    (explanation("reorgs-and-confirmations"), f"the last {MAX_ANCHORS:,} of them"),
     (explanation("reorgs-and-confirmations"), f"up to {MAX_CONFIRMATIONS:,}"),
     (explanation("reorgs-and-confirmations"), f"{SAFE_CONFIRMATIONS} blocks replace `safe`"),
     (explanation("reorgs-and-confirmations"), f"{FINALIZED_CONFIRMATIONS} blocks replace `finalized`"),
@@ -136,7 +137,6 @@ PHRASES: list[tuple[str, str]] = [
     (how_to("config-as-code"), f"no second endpoint for {idempotency.TTL_SECONDS / 3600:g} hours"),
     (how_to("come-from-svix"), f"are {DELAYS}."),
     (how_to("come-from-svix"), f"only failed for {DEFAULT['disable_after'] / DAY:g} days"),
-    (how_to("come-from-a-home-made-listener"), f"The newest {KEPT_BLOCKS} blocks"),
     (how_to("run-in-production"), f"a version below {'.'.join(map(str, MIN_VERSION))}"),
     (how_to("run-in-production"), f"{DEFAULT['delivery_log_bytes']:,} bytes by default"),
     (how_to("run-in-production"), f"{DEFAULT['concurrency']} = {CAPACITY} by default"),
@@ -152,7 +152,6 @@ PHRASES: list[tuple[str, str]] = [
     (how_to("troubleshooting"), f"time-out, {DEFAULT_TIMEOUT_SECONDS:g} s by default"),
     (how_to("troubleshooting"), f"at most {probe_pauses()[1]:g} s, ±20 %"),
     (how_to("troubleshooting"), f"has {TIMEOUTS.boot_seconds:g} s without progress"),
-    (how_to("troubleshooting"), f"the {KEPT_BLOCKS} remembered blocks"),
     (how_to("troubleshooting"), f"(up to {MAX_PROCESSORS})"),
     (how_to("troubleshooting"), f"held by more than {MAX_ORPHANED} processes"),
     (how_to("troubleshooting"), f"only fails for {DEFAULT['disable_after'] / DAY:g} days"),

@@ -12,6 +12,8 @@ from jsonschema import Draft202012Validator
 from hookfarm import delivery_queue
 from hookfarm.abi import signature
 from hookfarm.delivery_queue import HealthSignal, operational
+from hookfarm.event_ingestor.published_events import LostEvents
+from hookfarm.event_ingestor.reorg import incomplete_event
 from hookfarm.matching import payload
 from hookfarm.records import Subscription, parse_subscription
 from hookfarm.records.operational import EVENTS
@@ -136,6 +138,7 @@ def test_operational_events_fulfil_it(client: Any, redis_url: str) -> None:
         retry = None if attempt == 0 else 60.0
         settle(connection, delivery_queue.failed(claimed, stored, retry, HealthSignal.UNHEALTHY))
     operational.record_stalled_chain(client, 1, "chain 1: no node answers")
+    client.rpush(keys.OPERATIONAL_EVENTS, incomplete_event(1, 7, [LostEvents(8, 9, None, 2)]))
     Registry(client).update(replace(failing, description="mended"))
     Registry(client).disable(failing.id, "by hand")
     while operational.deliver_events(client):

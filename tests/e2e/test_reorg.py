@@ -1,5 +1,6 @@
 """What a receiver knows after reorgs: every log of the canonical chain, and no other."""
 
+import json
 import random
 from collections import Counter
 
@@ -7,6 +8,7 @@ import pytest
 
 from hookfarm.devchain.embedded import running_devchain
 from tests.e2e.random_history import live_through
+from tests.support.farm_processes import hookfarm
 from tests.support.pipeline import (
     Pipeline,
     assert_drained,
@@ -31,6 +33,23 @@ def test_what_a_reorg_takes_back_is_taken_back_from_the_receiver(pipeline: Pipel
         assert kinds.count("log.removed") == 12
         assert all(message.signature_valid for message in pipeline.receiver.received)
         assert_drained(pipeline.redis_url, 1340)
+
+
+@pytest.mark.parametrize("window", ["1d", "0s"])
+def test_a_reorg_of_three_hundred_blocks_is_taken_back_from_the_receiver(pipeline: Pipeline, window: str) -> None:
+    """Of its final blocks the events are no longer kept, and with the short window not even their hashes."""
+    with running_devchain(chain_id=1343, logs_per_block=1) as chain:
+        pipeline.start(*chain_option(1343, f"{chain.ws_url};reorg_window={window}"))
+        pipeline.add_endpoint(1343)
+        chain.mine(320)
+        pipeline.receiver.wait_for(320)
+        chain.reorg(300)
+        chain.mine(1)
+        await_agreement(pipeline, chain)
+        [status] = json.loads(hookfarm("chains", "--json", "--redis-url", pipeline.redis_url).stdout)
+        assert (status["reorgs"], status["reorgs_beyond_memory"]) == (1, int(window == "0s"))
+        assert status["events_not_withdrawn"] == 0
+        assert_drained(pipeline.redis_url, 1343)
 
 
 def test_what_waits_for_confirmations_when_it_is_taken_back_is_never_sent(pipeline: Pipeline) -> None:

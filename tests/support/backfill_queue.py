@@ -12,7 +12,7 @@ from hookfarm.store import keys
 from hookfarm.store.clients import async_client, command_client
 from tests.support.delivery import CHAIN_ID
 
-BLOCK = Checkpoint(1, "0xb1")
+BLOCK = Checkpoint(1, "0x" + "b1" * 32)
 
 
 def name(endpoint: str) -> str:

@@ -1,8 +1,8 @@
--- requires: wrong_type
+-- requires: wrong_type, remembered_blocks
 -- Sets the safe and finalized heads of a chain. A block above the checkpoint or of another branch is ignored; the
 -- checkpoint may have moved since the node returned the block.
 --
--- KEYS 1 checkpoint STRING   2 blocks HASH number -> 'hash parent events'   3 heads HASH
+-- KEYS 1 checkpoint STRING   2 blocks HASH   3 heads HASH
 -- ARGV tag, number, hash for each tag; number '' = the chain does not support the tag
 -- Returns 'set'.
 -- Returns an error, before any write, if a key has the wrong type.
@@ -18,7 +18,7 @@ for i = 1, #ARGV, 3 do
     redis.call('HSET', KEYS[3], 'no_' .. tag, 1)
   elseif tonumber(number) <= checkpoint then
     local published = redis.call('HGET', KEYS[2], number)
-    if not published or string.match(published, '^%S*') == hash then
+    if not published or hash_of(published) == hash_bytes(hash) then
       redis.call('HSET', KEYS[3], tag, number)
       redis.call('HDEL', KEYS[3], 'no_' .. tag)
     end

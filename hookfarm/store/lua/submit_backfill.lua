@@ -1,4 +1,4 @@
--- requires: clock, window, history, endpoint_lock, wrong_type, flush
+-- requires: clock, window, history, endpoint_lock, wrong_type, remembered_blocks, flush
 -- constants: BACKFILLS, BACKFILL_JOBS, BACKFILL_LOCK, BACKFILL_QUEUE, BACKFILL_QUEUES, DELIVERED, DELIVERY_QUEUE
 -- constants: ENDPOINTS, ENDPOINT_LIMITS, FOLLOW_UPS, HISTORY, JOBS, LIVE_ACTIVITY, OPEN, SEQUENCE, UNCONFIRMED
 -- constants: WINDOW_TIMERS
@@ -10,7 +10,7 @@
 --
 -- An ordered endpoint has one backfill at a time: only the backfill with its lock submits jobs.
 --
--- KEYS 1 state of the backfill HASH   2 the chain's blocks HASH number -> 'hash parent events'
+-- KEYS 1 state of the backfill HASH   2 the chain's blocks HASH
 -- ARGV 1 name of the backfill   2 endpoint   3 expected position of the backfill, '' = before the first block
 --      4 last block of the batch, '<number>:<hash>'   5 '1' = that block must be published   6 '1' = last batch
 --      7 number of blocks   8 number of events   9 number of events that the endpoint was sent before
@@ -44,7 +44,7 @@ if (redis.call('HGET', KEYS[1], 'at') or '') ~= expected_position then
 end
 local number, hash = string.match(position, '^(%d+):(.*)$')
 local published = redis.call('HGET', KEYS[2], number)
-if published and string.match(published, '^%S+') ~= hash or not published and ARGV[5] == '1' then
+if published and hash_of(published) ~= hash_bytes(hash) or not published and ARGV[5] == '1' then
   return {'unlinked', 0}
 end
 

@@ -1,23 +1,24 @@
 """Jobs of backfills, which every live job goes before."""
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from hookfarm import delivery_queue
+from hookfarm import delivery_queue, event_stream
 from hookfarm.backfill import state
 from hookfarm.backfill.job_queue import BackfillJob, Batch, MatchedLog
 from hookfarm.deliveries import endpoint_stats
 from hookfarm.delivery_queue import HealthSignal
 from hookfarm.delivery_queue.enqueue import EntryResult, HistoryUpdate, Retraction, UnconfirmedJob
 from hookfarm.delivery_queue.job import Job
-from hookfarm.event_stream import Checkpoint, StreamReader
+from hookfarm.event_stream import Checkpoint, StreamBlock, StreamReader
 from hookfarm.records import Endpoint
 from hookfarm.registry.store import Registry
 from hookfarm.store import keys
-from hookfarm.store.clients import PipelinedConnection
+from hookfarm.store.clients import PipelinedConnection, async_client
 from tests.support.backfill_queue import BLOCK, fill, lock, name, queued_ids, start, submit
 from tests.support.delivery import CHAIN_ID, enqueue, job, kept, parked, set_capacity, undelivered
 from tests.support.ledger import assert_drained, assert_ledger_invariant
@@ -264,18 +265,29 @@ def test_a_backfill_that_stands_elsewhere_hands_nothing_over(client: Any, redis_
     assert position.position == BLOCK
 
 
-@pytest.mark.parametrize("row", [None, "0xother 0xb0 1"])
+@pytest.mark.parametrize("published", [None, "0x" + "c1" * 32])
 def test_a_block_that_is_not_the_published_one_is_not_handed_over(
-    client: Any, redis_url: str, row: str | None
+    client: Any, redis_url: str, published: str | None
 ) -> None:
     start(client, ENDPOINT)
-    if row is not None:
-        client.hset(keys.blocks(CHAIN_ID), "1", row)
+    if published is not None:
+        publish_block(redis_url, Checkpoint(1, published))
     batch = Batch(None, BLOCK, 1, 1, [MatchedLog((BackfillJob(job(ENDPOINT, "m1")),))], checked=True)
     assert submit(redis_url, ENDPOINT, batch).result == "unlinked"
     assert not undelivered(client)
-    client.hset(keys.blocks(CHAIN_ID), "1", f"{BLOCK.block_hash} 0xb0 1")
+    client.delete(keys.checkpoint(CHAIN_ID))
+    publish_block(redis_url, BLOCK)
     assert submit(redis_url, ENDPOINT, batch) == ("done", 1)
+
+
+def publish_block(redis_url: str, block: Checkpoint) -> None:
+    async def call() -> None:
+        async with async_client(redis_url) as connected:
+            await event_stream.publish(
+                connected, CHAIN_ID, None, [StreamBlock(block.number, block.block_hash, "")]
+            )
+
+    asyncio.run(call())
 
 
 def test_what_is_told_of_a_log_is_compared_and_noted(client: Any, redis_url: str) -> None:

@@ -11,6 +11,7 @@ from hookfarm.event_stream import KEPT_BLOCKS
 from hookfarm.records import parse_endpoint
 from hookfarm.registry.store import Registry
 from hookfarm.store import keys
+from hookfarm.store.scripts import ANCHOR_BLOCKS
 from tests.support.ingestor import CHAIN, EVENTS, TRANSPORTS, Published, canonical, running_ingestor, url_of
 from tests.support.transfers import canonical_transfers
 from tests.support.waiting import eventually
@@ -196,9 +197,10 @@ def test_a_reorg_over_null_rounds_in_several_steps_takes_back_every_event(
 
 def test_rows_of_blocks_before_null_rounds_are_forgotten(redis_url: str, published: Published) -> None:
     with running_devchain(chain_id=CHAIN, logs_per_block=1, null_round_every=2) as devchain:
-        with running_ingestor(CHAIN, devchain.ws_url, redis_url, from_block=1):
+        with running_ingestor(CHAIN, devchain.ws_url, redis_url, from_block=1, reorg_window=0.0):
             for _ in range(4):
                 devchain.mine(50)
                 published.wait_for(devchain)
-        numbers = sorted(map(int, published.client.hkeys(keys.blocks(CHAIN))))
-        assert numbers[0] > devchain.head().number - KEPT_BLOCKS
+        numbers = [int(name) for name in published.client.hkeys(keys.blocks(CHAIN)) if name.isdigit()]
+        forgotten = [number for number in numbers if number <= devchain.head().number - KEPT_BLOCKS]
+        assert all(number % ANCHOR_BLOCKS == 0 for number in forgotten)

@@ -1,14 +1,21 @@
 """Reorgs: what is orphaned is taken back, once, newest first, before the new branch."""
 
 import asyncio
+import signal
 
+import orjson
 import pytest
 
 from hookfarm import event_stream
+from hookfarm.delivery_queue import operational
 from hookfarm.devchain.embedded import RunningDevchain, running_devchain
 from hookfarm.devchain.transaction import Log
 from hookfarm.event_ingestor import telemetry
+from hookfarm.records import Subscription
+from hookfarm.store import keys
 from hookfarm.store.clients import async_client
+from tests.integration.event_ingestor.test_process import forked
+from tests.support.delivery import add_endpoint
 from tests.support.ingestor import CHAIN, EVENTS, TRANSPORTS, Published, canonical, running_ingestor, url_of
 from tests.support.waiting import eventually
 
@@ -132,22 +139,117 @@ def test_a_reorg_with_thousands_of_events_is_taken_back_in_steps(redis_url: str,
         assert published.removed() == 8 * 700
 
 
-def test_a_reorg_deeper_than_what_is_remembered_goes_back_to_the_deepest_known_block(
+@pytest.mark.parametrize("has_finality", [True, False])
+@pytest.mark.parametrize("depth", [300, 1000])
+def test_a_deep_reorg_is_followed_exactly(
+    devchain: RunningDevchain, redis_url: str, published: Published, depth: int, has_finality: bool
+) -> None:
+    """Without finality from the kept events; with it, those of final blocks are known from the stream."""
+    if not has_finality:
+        devchain.set_fault("unsupported_tags")
+    with running_ingestor(CHAIN, devchain.ws_url, redis_url, from_block=1) as ingestor:
+        devchain.mine(depth + 20)
+        published.wait_for(devchain)
+        devchain.mine(1)
+        published.wait_for(devchain)
+        devchain.reorg(depth, length=depth + 1)
+        published.wait_for(devchain)
+        assert ingestor.slot.counter(telemetry.DEEP_REORGS) == 0
+        assert ingestor.slot.counter(telemetry.EVENTS_NOT_WITHDRAWN) == 0
+    assert published.events() == canonical(devchain)
+    assert published.removed() == depth * EVENTS
+
+
+def test_a_deep_reorg_survives_kills_of_the_ingestor(
     devchain: RunningDevchain, redis_url: str, published: Published
 ) -> None:
-    kept = event_stream.KEPT_BLOCKS
-    with running_ingestor(CHAIN, devchain.ws_url, redis_url, from_block=1) as ingestor:
-        devchain.mine(kept + 40)
+    with forked(devchain.ws_url, redis_url) as ingestor:
+        ingestor.wait_until_up()
+        devchain.mine(600)
         published.wait_for(devchain)
-        devchain.reorg(kept + 20, length=kept + 21)
+        devchain.reorg(590, length=591)
+        await_rollback(published, below=600)
+        ingestor.signal(signal.SIGKILL)
+        assert ingestor.exit_code() == -signal.SIGKILL
+    reached = published.checkpoint()
+    assert reached is not None
+    with forked(devchain.ws_url, redis_url) as ingestor:
+        await_rollback(published, below=reached.number + 1)
+        ingestor.signal(signal.SIGKILL)
+        ingestor.exit_code()
+    with running_ingestor(CHAIN, devchain.ws_url, redis_url):
+        published.wait_for(devchain)
+    assert published.events() == canonical(devchain)
+    assert published.removed() >= 590 * EVENTS, "the new branch may be withdrawn in part and published again"
+
+
+def await_rollback(published: Published, below: int) -> None:
+    def is_below() -> bool:
+        checkpoint = published.checkpoint()
+        return checkpoint is not None and checkpoint.number < below
+
+    eventually(is_below, what=f"the checkpoint being below {below}")
+
+
+def test_a_reorg_deeper_than_the_remembered_blocks_goes_back_to_an_anchor(
+    devchain: RunningDevchain, redis_url: str, published: Published
+) -> None:
+    """Events of forgotten blocks are withdrawn if they were replaced; all others are published again."""
+    with running_ingestor(CHAIN, devchain.ws_url, redis_url, from_block=1, reorg_window=0.0) as ingestor:
+        devchain.mine(400)
+        published.wait_for(devchain)
+        devchain.mine(200)
+        published.wait_for(devchain)
+        devchain.reorg(310, length=311)
         published.wait_for(devchain)
         eventually(lambda: ingestor.up, what="the ingestor being up")
         eventually(lambda: ingestor.slot.counter(telemetry.DEEP_REORGS) == 1, what="the reorg being counted")
-    above = 40
-    assert published.removed() == kept * EVENTS
-    assert [event for event in published.events() if event["block_number"] > above] == (
-        canonical(devchain, above=above)
-    )
+        assert ingestor.slot.counter(telemetry.EVENTS_NOT_WITHDRAWN) == 0
+    known: dict[tuple[str, int], int] = {}
+    for entry in published.entries():
+        identity = (entry["block_hash"], entry["log_index"])
+        known[identity] = 0 if entry["removed"] else known.get(identity, 0) + 1
+    present = {identity for identity, times in known.items() if times}
+    events = canonical(devchain)
+    assert present == {(event["block_hash"], event["log_index"]) for event in events}
+    again = {event["block_number"] for event in events if known[event["block_hash"], event["log_index"]] > 1}
+    assert again == set(range(257, 291)), "between the anchor and the fork point"
+    assert published.removed() == 310 * EVENTS
+
+
+def test_events_whose_jobs_and_histories_are_gone_are_told_as_not_withdrawn(
+    devchain: RunningDevchain, redis_url: str, published: Published
+) -> None:
+    operator = Subscription("sub_op", 0, kind="operational", events=("hookfarm.chain.reorg_incomplete",))
+    with published.client as client:
+        operator_endpoint = add_endpoint(client, "http://127.0.0.1:9/", subscriptions=(operator,))
+        receiver = add_endpoint(client, "http://127.0.0.1:9/")
+        with running_ingestor(CHAIN, devchain.ws_url, redis_url, from_block=1, reorg_bytes=0) as ingestor:
+            devchain.mine(400)
+            published.wait_for(devchain)
+            orphaned = canonical(devchain)[(20 - 1) * EVENTS]
+            client.xtrim(keys.events(CHAIN), maxlen=0, approximate=False)
+            history = f"1-1 + 0 {receiver.id}:sub_1"
+            name = f"{keys.HISTORY}{CHAIN}:{orphaned['block_hash']}"
+            client.hset(name, orphaned["log_index"], history)
+            client.hset(name, orphaned["log_index"] + 1, "1-1 + 0 ep_removed:sub_1")
+            devchain.reorg(390, length=391)
+            published.wait_for(devchain)
+            assert ingestor.slot.counter(telemetry.EVENTS_NOT_WITHDRAWN) == 1
+        [event] = client.lrange(keys.OPERATIONAL_EVENTS, 0, -1)
+        lost = {"from_block": 20, "to_block": 20, "block_hash": orphaned["block_hash"], "events": 1}
+        assert {**orjson.loads(event), "at": ""} == {
+            "type": "hookfarm.chain.reorg_incomplete",
+            "at": "",
+            "chain_id": CHAIN,
+            "fork_point": 10,
+            "events_not_withdrawn": 1,
+            "blocks": [lost],
+        }
+        assert operational.deliver_events(client) == 1
+        [job] = [orjson.loads(stored) for stored in client.hvals(keys.JOBS)]
+        assert (job["endpoint"], job["payload"]["data"]["blocks"]) == (operator_endpoint.id, [lost])
+    assert published.removed() == 256 * EVENTS, "the events that were kept"
 
 
 def test_a_reorg_of_the_very_first_block_seen_is_followed(

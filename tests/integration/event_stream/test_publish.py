@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from hookfarm import event_stream
-from hookfarm.event_stream import KEPT_BLOCKS, Checkpoint, CheckpointMoved, RememberedBlock, StreamBlock
+from hookfarm.event_stream import Checkpoint, CheckpointMoved, RememberedBlock, StreamBlock
 from hookfarm.event_stream.event_json import encode_events
 from hookfarm.records import Event
 from hookfarm.store import keys
@@ -34,7 +34,7 @@ def run(redis_url: str) -> Callable[..., Any]:
 
 
 def hash_of(number: int, fork: str = "a") -> str:
-    return "0x" + fork * 60 + f"{number:04}"
+    return "0x" + fork * 56 + f"{number:08}"
 
 
 def block(number: int, fork: str = "a", *, events: int = 0, kept: bool = True) -> StreamBlock:
@@ -72,11 +72,6 @@ def test_a_published_block_is_remembered_with_its_parent_and_the_number_of_its_e
         RememberedBlock(5, hash_of(5), hash_of(4), 2),
         None,
     ]
-
-
-def test_a_row_of_an_older_version_is_understood(client: Any, run: Callable[..., Any]) -> None:
-    client.hset(keys.blocks(CHAIN), "5", hash_of(5))
-    assert run(event_stream.read_remembered, [5]) == [RememberedBlock(5, hash_of(5), "", 0)]
 
 
 @pytest.mark.parametrize("expected", [None, at(4), at(5, "b"), at(6)])
@@ -158,13 +153,6 @@ def test_a_block_without_events_leaves_none_of_its_predecessor(run: Callable[...
     run(event_stream.rollback, at(7), at(6))
     run(event_stream.publish, at(6), [block(7, "b")])
     assert run(event_stream.removal_entries, [7]) == [None]
-
-
-def test_only_so_many_blocks_and_their_events_are_kept(client: Any, run: Callable[..., Any]) -> None:
-    run(event_stream.publish, None, [block(n, events=1) for n in range(1, 301)])
-    run(event_stream.publish, at(300), [block(n, events=1) for n in range(301, 701)])
-    for key in (keys.blocks(CHAIN), keys.block_events(CHAIN)):
-        assert sorted(int(number) for number in client.hkeys(key)) == list(range(701 - KEPT_BLOCKS, 701))
 
 
 def test_the_latest_head_that_others_see_is_the_checkpoint(client: Any, run: Callable[..., Any]) -> None:

@@ -15,6 +15,10 @@ from tests.support.ledger import assert_ledger_invariant
 from tests.support.processed_chain import CHAIN, Chain, log
 
 
+def hash_of(number: int, branch: str) -> str:
+    return f"0x{number:063x}{branch}"
+
+
 class Reorganised(Chain):
     """With an ingestor's hands, too."""
 
@@ -26,7 +30,7 @@ class Reorganised(Chain):
     def grow(self, first: int, last: int, branch: str = "a") -> None:
         """Publishes these blocks, each with one log."""
         blocks = [
-            StreamBlock(n, f"{n}{branch}", f"{n - 1}{branch}", encode_events((log(n, branch),)))
+            StreamBlock(n, hash_of(n, branch), hash_of(n - 1, branch), encode_events((log(n, branch),)))
             for n in range(first, last + 1)
         ]
         self._write(event_stream.publish, self._at, blocks)
@@ -36,7 +40,7 @@ class Reorganised(Chain):
         """Takes back what is above."""
         assert self._at is not None
         withdrawn = self._write(event_stream.removal_entries, range(self._at.number, target, -1))
-        back = Checkpoint(target, f"{target}{branch}")
+        back = Checkpoint(target, hash_of(target, branch))
         self._write(event_stream.rollback, self._at, back, [entry for entries in withdrawn for entry in entries])
         self._at = back
 
