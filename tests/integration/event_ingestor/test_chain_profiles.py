@@ -11,7 +11,7 @@ from hookfarm.devchain.embedded import RunningDevchain, running_devchain
 from hookfarm.devchain.profiles import PROFILES
 from hookfarm.errors import InvalidInput
 from hookfarm.event_ingestor.telemetry import report
-from tests.support.ingestor import TRANSPORTS, Published, as_events, running_ingestor, url_of
+from tests.support.ingestor import Published, as_events, running_ingestor, url_of
 from tests.support.redis_server import RedisServer
 
 BLOCKS = 500
@@ -41,6 +41,7 @@ def grow(devchain: RunningDevchain, draw: random.Random) -> None:
             devchain.reorg(depth, length=depth + draw.randint(0, 2))
             if draw.random() < 0.3:
                 devchain.switch_to(left)
+                devchain.mine(3)  # A chain grows: a node over HTTP is not asked for a lower head.
 
 
 def follow(devchain: RunningDevchain, url: str, redis_url: str, published: Published, seed: int) -> dict[str, Any]:
@@ -51,7 +52,7 @@ def follow(devchain: RunningDevchain, url: str, redis_url: str, published: Publi
         with running_ingestor(devchain.chain_id, url, redis_url, from_block=1) as ingestor:
             while devchain.head().number < life * BLOCKS // LIVES:
                 grow(devchain, draw)
-                if draw.random() < 0.5:
+                if draw.random() < 0.3:
                     published.wait_for(devchain)
             if life == LIVES:
                 published.wait_for(devchain)
@@ -64,8 +65,10 @@ def comparable(events: Sequence[dict[str, Any]], *ignored: str) -> list[dict[str
     return [{name: value for name, value in event.items() if name not in ignored} for event in events]
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
-@pytest.mark.parametrize("like", PROFILES)
+@pytest.mark.parametrize(
+    ("like", "transport"),
+    [*((like, "ws") for like in PROFILES), *((like, "http") for like in ("filecoin", "kava", "zksync", "stable"))],
+)
 def test_no_chain_stalls_loses_or_invents_a_log(
     redis_server: RedisServer, redis_url: str, like: str, transport: str
 ) -> None:
@@ -73,7 +76,7 @@ def test_no_chain_stalls_loses_or_invents_a_log(
         running_devchain(like=like, logs_per_block=LOGS) as devchain,
         published_of(redis_server, devchain) as published,
     ):
-        seed = sorted(PROFILES).index(like) + 1000 * TRANSPORTS.index(transport)
+        seed = sorted(PROFILES).index(like)
         follow(devchain, url_of(devchain, transport), redis_url, published, seed)
         with running_ingestor(devchain.chain_id, url_of(devchain, transport), redis_url):
             published.wait_for(devchain)
