@@ -45,9 +45,8 @@ PROFILES: Mapping[str, DevchainProfile] = MappingProxyType(
         "shibarium": DevchainProfile(109, "Shibarium: logs of state syncs outside the bloom", (_SYSTEM_LOGS,)),
         "hyperevm": DevchainProfile(
             999,
-            "HyperEVM: logs of system transactions outside the bloom, no history, empty eth_getLogs for fresh "
-            "blocks",
-            (_SYSTEM_LOGS, _LAGGING_INDEX, ("no_block_0", {"shown": "pruned"})),
+            "HyperEVM: logs of system transactions outside the bloom, no old blocks",
+            (_SYSTEM_LOGS, ("no_block_0", {"shown": "pruned"})),
         ),
         "hedera": DevchainProfile(
             295,
@@ -112,12 +111,16 @@ PROFILES: Mapping[str, DevchainProfile] = MappingProxyType(
         ),
         "tron": DevchainProfile(
             728126428,
-            "Tron: no eth_getBlockReceipts, a bloom of zeros in every block, empty eth_getLogs for fresh blocks",
+            "Tron: no eth_getBlockReceipts, a bloom of zeros in every block",
             (
                 ("error", {"method": "eth_getBlockReceipts", "code": -32601, "message": _NO_METHOD}),
                 ("hidden_blooms", {"shown": "zeros"}),
-                _LAGGING_INDEX,
             ),
+        ),
+        "no-bloom": DevchainProfile(
+            31337,
+            "Any chain whose headers have no bloom, with empty eth_getLogs for fresh blocks",
+            (("hidden_blooms", {"shown": "null"}), _LAGGING_INDEX),
         ),
         "xdc": DevchainProfile(
             50, "XDC: logs, also those of receipts, have another block hash", (("wrong_block_hashes", {}),)

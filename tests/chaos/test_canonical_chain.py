@@ -30,7 +30,7 @@ HISTORY_LOGS = 1500
 """A chain's older blocks are not judged again."""
 BLOCKS_BEFORE = 40
 """There are so many when the farm starts."""
-WITHOUT_WHOLE_BLOOM = frozenset({"shibarium", "hyperevm", "hedera", "filecoin", "tron", "skale"})
+WITHOUT_WHOLE_BLOOM = frozenset({"shibarium", "hyperevm", "hedera", "filecoin", "tron", "no-bloom", "skale"})
 """A last log that the node omits goes unnoticed there, as docs/reference/chains.md says."""
 
 
