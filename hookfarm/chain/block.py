@@ -11,9 +11,12 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from hookfarm.chain.rpc import Incomplete
 from hookfarm.errors import ChainUnavailable
 from hookfarm.records import Event
+
+
+class LogOfOtherBlock(ChainUnavailable):
+    """The node sent a log of another block than the requested one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,7 @@ def parse_header(raw: Any) -> Header:
 def parse_logs(chain_id: int, header: Header, raw: Any, *, from_receipts: bool = False) -> list[Event]:
     """Return the events of one block's logs, in the order of `raw`.
 
-    Raises ChainUnavailable; Incomplete for a log of another block. `from_receipts`: the receipts are known to be
+    Raises ChainUnavailable; LogOfOtherBlock for another block's log. `from_receipts`: the receipts are known to be
     of this block, so the block hashes of their logs, which are wrong on some chains, are not read.
     """
     try:
@@ -141,7 +144,7 @@ _index = lru_cache(maxsize=4096)(quantity)
 def _event(chain_id: int, header: Header, log: Any, from_receipts: bool) -> Event:
     block_hash, transaction_hash, transaction_index, log_index, address, topics, data = _parts_of(log)
     if (block_hash.lower() != header.block_hash and not from_receipts) or log.get("removed"):
-        raise Incomplete(f"the node sent a log of another block than {header.number}")
+        raise LogOfOtherBlock(f"the node sent a log of another block than {header.number}")
     return {
         "chain_id": chain_id,
         "block_number": header.number,

@@ -16,7 +16,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
-from hookfarm.chain.block import Block, Head, Header, logs_by_block, parse_logs
+from hookfarm.chain.block import Block, Head, Header, LogOfOtherBlock, logs_by_block, parse_logs
 from hookfarm.chain.completeness import (
     Completeness,
     identified,
@@ -244,7 +244,7 @@ class Prover:
         """Judge the logs of a block; `receipts` are those of the block, if the logs are from them."""
         try:
             parsed = parse_logs(self._chain_id, header, logs, from_receipts=receipts is not None)
-        except Incomplete as error:
+        except LogOfOtherBlock as error:
             return _Found(source, None, str(error))
         events, is_renumbered = in_order(parsed)
         reason = self._checks.reason(header, events, may_be_capped=source == _LOGS)
