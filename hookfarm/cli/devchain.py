@@ -16,6 +16,7 @@ from hookfarm.devchain.chain import (
     with_profile,
 )
 from hookfarm.devchain.profiles import PROFILES
+from hookfarm.errors import InvalidInput
 from hookfarm.farm.async_child import heartbeat, stop_event
 from hookfarm.farm.child import Child
 
@@ -28,10 +29,16 @@ _DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(Devch
 _TRANSFERS = "Native transfers per block, some of which fail"
 
 
+def _known_profile(_context: click.Context, _parameter: click.Parameter, like: str) -> str:
+    if like and like not in PROFILES:
+        raise InvalidInput("--like", f"{like!r} is unknown; allowed are {', '.join(PROFILES)}")
+    return like
+
+
 @click.command()
 @click.option(
     "--like",
-    type=click.Choice(list(PROFILES)),
+    callback=_known_profile,
     default="",
     metavar="CHAIN",
     help=f"Behave like the nodes of a real chain, with its chain id: {', '.join(PROFILES)}. [default: none]",
