@@ -12,7 +12,19 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from generators import chains, cli, exit_codes, http_api, log_lines, metrics, payloads, redis_keys, settings, where
+from generators import (
+    chains,
+    cli,
+    devchain,
+    exit_codes,
+    http_api,
+    log_lines,
+    metrics,
+    payloads,
+    redis_keys,
+    settings,
+    where,
+)
 
 REFERENCE = Path(__file__).parent / "reference"
 TEMPLATES = Path(__file__).parent / "generators" / "templates"
@@ -25,6 +37,7 @@ PAGES: Mapping[str, Callable[[], Mapping[str, str]]] = {
     "payloads": payloads.parts,
     "where": where.parts,
     "chains": chains.parts,
+    "devchain": devchain.parts,
     "metrics": metrics.parts,
     "logs": log_lines.parts,
     "exit-codes": exit_codes.parts,

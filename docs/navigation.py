@@ -56,8 +56,8 @@ PARTS = (
         "Reference",
         "reference",
         (
-            *("settings", "cli", "api", "payloads", "where", "chains", "metrics", "logs"),
-            *("exit-codes", "redis-keys"),
+            *("settings", "cli", "api", "payloads", "where", "chains", "devchain", "metrics"),
+            *("logs", "exit-codes", "redis-keys"),
         ),
     ),
     Part(

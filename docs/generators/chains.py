@@ -6,7 +6,8 @@ from pathlib import Path
 
 import hookfarm
 from generators.markdown import code, duration, table
-from hookfarm.chain.completeness import WHOLE_BLOOM_SINCE
+from hookfarm.chain.block_feed import NEAR_BLOCKS
+from hookfarm.chain.completeness import REVERTED_LOGS_IN_BLOOM_BEFORE, WHOLE_BLOOM_SINCE
 from hookfarm.chain.failover import GAP_SECONDS
 from hookfarm.chain.head_signal import NOT_YET_BLOCKS, REFUSALS_BELIEVED
 from hookfarm.chain.node_pool import FIRST_RANGE_BLOCKS, MAX_BATCH_CALLS, MAX_RANGE_BLOCKS, TARGET_LOGS
@@ -17,7 +18,7 @@ from hookfarm.delivery_queue.enqueue import FINALIZED_CONFIRMATIONS, SAFE_CONFIR
 from hookfarm.event_stream.remembered_blocks import KEPT_BLOCKS, MAX_BLOCKS
 from hookfarm.records import MAX_CONFIRMATIONS
 
-POLYGON = 137
+CRONOS, POLYGON = 25, 137
 _PURPOSES = {
     "eth_chainId": "the check of the chain id at each connection",
     "eth_getBlockByNumber": "heads, headers, `safe` and `finalized`, the genesis block",
@@ -35,6 +36,8 @@ def parts() -> dict[str, str]:
     timeouts = NodeTimeouts()
     return {
         "polygon_since": f"{WHOLE_BLOOM_SINCE[POLYGON]:,}",
+        "cronos_before": f"{REVERTED_LOGS_IN_BLOOM_BEFORE[CRONOS]:,}",
+        "near_blocks": str(NEAR_BLOCKS),
         "methods": table(
             ("Method", "Used for"), ((code(name), _PURPOSES[name]) for name in sorted(set(_methods())))
         ),

@@ -18,15 +18,24 @@ from hookfarm.records import Event
 _HASH = re.compile("0x[0-9a-fA-F]{64}")
 
 
+class LogOfOtherBlock(ChainUnavailable):
+    """The node sent a log of another block than the requested one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Fields of a block header. `logs_bloom` is None on chains without blooms."""
+    """Fields of a block header. `logs_bloom` is None on chains without blooms.
+
+    `is_empty` is True for a block without transactions and gas. No root shows this on all chains: Cosmos chains
+    write the root of an empty list of receipts into every header.
+    """
 
     number: int
     block_hash: str
     parent_hash: str
     timestamp: int
     logs_bloom: str | None
+    is_empty: bool = False
 
     @property
     def bloom_is_zero(self) -> bool:
@@ -98,6 +107,7 @@ def parse_header(raw: Any) -> Header:
             parent_hash=_hash(raw["parentHash"]),
             timestamp=quantity(raw["timestamp"]),
             logs_bloom=bloom.lower() if bloom else None,
+            is_empty=raw.get("transactions") == [] and raw.get("gasUsed") == "0x0",
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ChainUnavailable("the node sent a malformed block header") from error
@@ -111,10 +121,14 @@ def _hash(raw: Any) -> str:
     return found[0].lower()
 
 
-def parse_logs(chain_id: int, header: Header, raw: Any) -> list[Event]:
-    """Return the events of one block's logs, in the order of `raw`. Raises ChainUnavailable."""
+def parse_logs(chain_id: int, header: Header, raw: Any, *, from_receipts: bool = False) -> list[Event]:
+    """Return the events of one block's logs, in the order of `raw`.
+
+    Raises ChainUnavailable; LogOfOtherBlock for another block's log. `from_receipts`: the receipts are known to be
+    of this block, so the block hashes of their logs, which are wrong on some chains, are not read.
+    """
     try:
-        return [_event(chain_id, header, log) for log in raw]
+        return [_event(chain_id, header, log, from_receipts) for log in raw]
     except (KeyError, TypeError, AttributeError) as error:
         raise ChainUnavailable(f"the node sent a malformed log of block {header.number}") from error
 
@@ -138,10 +152,10 @@ _index = lru_cache(maxsize=4096)(quantity)
 """Cached: most blocks contain the same few numbers."""
 
 
-def _event(chain_id: int, header: Header, log: Any) -> Event:
+def _event(chain_id: int, header: Header, log: Any, from_receipts: bool) -> Event:
     block_hash, transaction_hash, transaction_index, log_index, address, topics, data = _parts_of(log)
-    if block_hash.lower() != header.block_hash or log.get("removed"):
-        raise ChainUnavailable(f"the node sent a log of another block than {header.number}")
+    if (block_hash.lower() != header.block_hash and not from_receipts) or log.get("removed"):
+        raise LogOfOtherBlock(f"the node sent a log of another block than {header.number}")
     return {
         "chain_id": chain_id,
         "block_number": header.number,

@@ -8,7 +8,13 @@ Together they miss only a final log whose address and topics occur elsewhere in 
 
 Not every bloom proves that much. Some chains write the same bloom into all headers (zeros, or all ones), which
 proves nothing. Some leave the logs of system transactions out of it: then it proves only that the other logs are
-there.
+there. Some have bits of reverted logs in it: then it proves only that no other logs are there.
+
+A node may answer `[]` for a fresh block because its index lags. If no bloom disproves that, the block's receipts
+do, unless it has no transactions.
+
+Not all nodes count the logs of a block from 0. Indices are kept if they are distinct and both sources have them;
+duplicate ones would give two events one identity, so they are replaced by the places in the block's receipts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,6 +34,15 @@ SAME_BLOOMS = 4
 WHOLE_BLOOM_SINCE: Mapping[int, int] = {137: 80_084_800}
 """Polygon: below this block, blooms omit the logs of state syncs (PIP-74)."""
 
+SYSTEM_LOGS_OUTSIDE_BLOOM = frozenset({109, 295, 998, 999})
+"""Shibarium, Hedera and HyperEVM: a bloom of zeros does not prove that a block has no logs."""
+REVERTED_LOGS_IN_BLOOM_BEFORE: Mapping[int, int] = {25: 20_000_000}
+"""Cronos: below this block, blooms may have the bits of logs of failed transactions, and indices count them."""
+WITHOUT_BLOOM = frozenset({1_482_601_649})
+"""SKALE Nebula: its blooms are not those of the logs."""
+
+_content = itemgetter("transaction_hash", "address", "data", "topics")
+_index = itemgetter("log_index")
 _place = itemgetter("transaction_index", "log_index")
 _transaction = itemgetter("transaction_index")
 
@@ -38,8 +53,11 @@ class Completeness:
     def __init__(self, chain_id: int, verify: str | None = None) -> None:
         self.constant_bloom: str | None = None
         """A bloom that is in every header, whatever the logs."""
-        self._verify = verify or "bloom"
+        self.omits_logs = chain_id in SYSTEM_LOGS_OUTSIDE_BLOOM
+        """True if logs have been found outside the bloom; a bloom of zeros then proves nothing."""
+        self._verify = verify or ("contiguous" if chain_id in WITHOUT_BLOOM else "bloom")
         self._whole_since = 0 if verify else WHOLE_BLOOM_SINCE.get(chain_id, 0)
+        self._leaky_before = REVERTED_LOGS_IN_BLOOM_BEFORE.get(chain_id, 0)
         self._has_blooms = False
         """True after the first header with a bloom that proves something."""
 
@@ -62,6 +80,16 @@ class Completeness:
         """Return whether only the block itself shows that the node has it: without a bloom, `[]` does not."""
         return self._verify != "none" and not self.uses_bloom(header)
 
+    def needs_receipts(self, header: Header) -> bool:
+        """Return whether only the receipts prove that a fresh block has no logs.
+
+        The index of a node may lag behind its blocks. It then answers `[]`.
+        """
+        if self._verify == "none" or header.is_empty or self.uses_bloom(header):
+            return False
+        has_zero_bloom = self._has_blooms and header.bloom_is_zero
+        return not has_zero_bloom or self.omits_logs or header.number < self._whole_since
+
     def reason(self, header: Header, events: Sequence[Event], *, may_be_capped: bool = True) -> str:
         """Return why the block's events may be incomplete; empty if they are complete.
 
@@ -69,7 +97,7 @@ class Completeness:
         a zero bloom.
         """
         if self._verify == "none":
-            return ""
+            return "" if _are_distinct(events) else "log indices are not distinct"
         beyond = header.number < self._whole_since
         if may_be_capped and events and self._has_blooms and not bloom_has_logs(header) and not beyond:
             return f"{len(events)} logs under a bloom of zeros"
@@ -79,27 +107,77 @@ class Completeness:
         )
 
     def covers_bloom(self, header: Header, events: Sequence[Event]) -> bool:
-        """Return whether events with distinct indices set all bits of a bloom, and perhaps others.
+        """Return whether events set all bits of a bloom, and perhaps others.
 
         False if the bloom proves nothing. A zero bloom proves on a chain with blooms that no log is expected.
         """
         if not (self.uses_bloom(header) or (self._has_blooms and header.bloom_is_zero)):
             return False
-        distinct = len({event["log_index"] for event in events}) == len(events)
-        return distinct and not int(header.logs_bloom or "0x0", 16) & ~_bloom_of(events)
+        return not int(header.logs_bloom or "0x0", 16) & ~_bloom_of(events)
+
+    def goes_beyond_bloom(self, header: Header, events: Sequence[Event]) -> bool:
+        """Return whether events cover a bloom, and set bits that it lacks."""
+        return self.covers_bloom(header, events) and int(header.logs_bloom or "0x0", 16) != _bloom_of(events)
+
+    def accepts_agreed(
+        self, header: Header, events: Sequence[Event], *, has_absent: bool, has_reverts: bool
+    ) -> bool:
+        """Return whether events on which both sources agree are complete, as far as the bloom shows.
+
+        `has_absent`: transactions lack a receipt, which only a bloom can replace. `has_reverts`: transactions have
+        failed or lack a receipt. Without a bloom, an index beyond the number of logs shows that some are missing.
+        """
+        if self.covers_bloom(header, events):
+            return not (has_absent and self.goes_beyond_bloom(header, events))
+        if header.logs_bloom is not None and header.number < self._leaky_before:
+            return has_reverts and not _bloom_of(events) & ~int(header.logs_bloom, 16)
+        is_dense = self._verify == "none" or all(event["log_index"] < len(events) for event in events)
+        return is_dense and not has_absent and not self.uses_bloom(header)
 
 
-def in_order(events: Sequence[Event]) -> list[Event]:
-    """Return the events of one block in the order of the block.
+def in_order(events: Sequence[Event]) -> tuple[list[Event], bool]:
+    """Return the events of one block in its order, and whether they got new indices.
 
-    Some chains count logs per transaction. Duplicate indices would give two events one identity, so `log_index`
-    becomes the position in the block.
+    Some chains count logs per transaction (Stable). Duplicate indices would give two events one identity, so
+    `log_index` becomes the place in the block. Events with other wrong indices are returned as they are.
     """
     ordered = sorted(events, key=_place)
-    if not _contiguous(ordered) and _contiguous_per_transaction(ordered):
-        for place, event in enumerate(ordered):
-            event["log_index"] = place
-    return ordered
+    if _contiguous(ordered):
+        return ordered, False
+    if _contiguous_per_transaction(ordered):
+        return numbered(ordered), True
+    return list(events), False
+
+
+def numbered(events: list[Event]) -> list[Event]:
+    """Set the indices of one block's events to their places in the list, and return it."""
+    for place, event in enumerate(events):
+        event["log_index"] = place
+    return events
+
+
+def identified(logs: Sequence[Event], receipts: Sequence[Event]) -> list[Event]:
+    """Return the events of a block's receipts in order, with indices that identify them.
+
+    `logs` are the same ones from `eth_getLogs`.
+    """
+    own = sorted(receipts, key=_index)
+    if _are_distinct(own) and own == sorted(logs, key=_index):
+        return own
+    return numbered([{**event} for event in receipts])
+
+
+def same_indices(events: Sequence[Event], others: Sequence[Event]) -> bool:
+    return sorted(map(_index, events)) == sorted(map(_index, others))
+
+
+def same_logs(events: Sequence[Event], others: Sequence[Event]) -> bool:
+    """Return whether both have the same logs, whatever their order and indices."""
+    return len(events) == len(others) and sorted(map(_content, events)) == sorted(map(_content, others))
+
+
+def _contiguous(events: Sequence[Event]) -> bool:
+    return all(event["log_index"] == place for place, event in enumerate(events))
 
 
 def incompleteness_reason(
@@ -139,6 +217,10 @@ def is_constant_bloom(header: Header, others: Sequence[Header]) -> bool:
     return len(others) >= enough and {other.logs_bloom for other in others} == {header.logs_bloom}
 
 
+def _are_distinct(events: Sequence[Event]) -> bool:
+    return len({event["log_index"] for event in events}) == len(events)
+
+
 def _bloom_of(events: Sequence[Event]) -> int:
     values = {event["address"] for event in events}
     for event in events:
@@ -153,10 +235,6 @@ def _bloom_mismatch(expected: int, events: Sequence[Event], beyond: bool) -> str
     if expected & ~found:
         return f"{len(events)} logs do not make the header's bloom: some are missing"
     return "" if beyond else f"{len(events)} logs set bits that the header's bloom lacks"
-
-
-def _contiguous(events: Sequence[Event]) -> bool:
-    return all(event["log_index"] == place for place, event in enumerate(events))
 
 
 def _contiguous_per_transaction(events: Sequence[Event]) -> bool:

@@ -5,7 +5,8 @@
 3. In doubt, or if the node refuses, take the logs from another source and check them the same way: from the
    receipts of all its transactions, or from `eth_getLogs` where receipts are the first source.
 4. Still in doubt, accept logs on which both sources agree log by log, if they set all bits of the bloom: some
-   chains omit the logs of system transactions from it. A bloom that is in every header is no bloom.
+   chains omit the logs of system transactions from it. A bloom that is in every header is no bloom. Duplicate
+   indices are replaced by the places of the logs in the receipts.
 5. Otherwise raise Incomplete: the caller pauses or switches nodes, and never skips the block.
 
 With transfers, whole blocks and receipts replace headers and logs. With `verify=receipts-root` receipts are the
@@ -16,8 +17,16 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
-from hookfarm.chain.block import Block, Head, Header, logs_by_block, parse_logs
-from hookfarm.chain.completeness import Completeness, in_order, is_constant_bloom, looks_capped
+from hookfarm.chain.block import Block, Head, Header, LogOfOtherBlock, logs_by_block, parse_logs
+from hookfarm.chain.completeness import (
+    Completeness,
+    identified,
+    in_order,
+    is_constant_bloom,
+    looks_capped,
+    same_indices,
+    same_logs,
+)
 from hookfarm.chain.node import Node, block_call, require_list, result_or_raise
 from hookfarm.chain.root_proof import OTHER_HASH, RootProof, has_receipts
 from hookfarm.chain.rpc import Call, Incomplete, RateLimited, Refused
@@ -39,14 +48,21 @@ COMPARED_HEADERS = 8
 """Headers on each side whose blooms are compared before a bloom counts as constant."""
 BEYOND_BLOOM = "logs beyond the bloom"
 CONSTANT_BLOOM = "constant bloom"
+RENUMBERED = "log indices replaced"
+NO_LOGS = "no logs, which no bloom proves"
 
 
 class _Found(NamedTuple):
-    """The logs of a block from one source; `reason` as in Completeness. None = the source failed."""
+    """The logs of a block from one source; `reason` as in Completeness. None = the source failed.
+
+    `is_renumbered`: the events have other indices than the node sent. `receipts` are those of the source.
+    """
 
     source: str
     events: list[Event] | None
     reason: str
+    is_renumbered: bool = False
+    receipts: Receipts | None = None
 
 
 _Source = Callable[[Node, Header], Awaitable[_Found]]
@@ -62,6 +78,8 @@ class Prover:
         """Blocks with incomplete logs from one source and complete ones from the other."""
         self.beyond_bloom = 0
         """Blocks with logs beyond the bloom, on which both sources agree."""
+        self.renumbered = 0
+        """Blocks with new log indices."""
         self.notices: list[tuple[str, int]] = []
         """What was learned about the chain's proofs, each once, with the block. Readers clear the list."""
         self.transfers = False
@@ -146,6 +164,8 @@ class Prover:
         await asyncio.sleep(0)
         found = self._judge(_LOGS, header, logs)
         if found.events is not None and not found.reason:
+            if found.is_renumbered:
+                self._count(header, found, found.events, is_renumbered=True)
             return Block(header, encode_events(found.events))
         [block] = await self.blocks(node, [header])
         return block
@@ -180,24 +200,29 @@ class Prover:
                 break
             found.append(await source(node, header))
         last = found[-1]
-        if last.events is None or last.reason:
-            events = await self._agreed(node, header, {each.source: each for each in found})
+        events, is_renumbered = last.events, last.is_renumbered
+        if events is None or last.reason:
+            by_source = {each.source: each for each in found}
+            events = await self._agreed(node, header, by_source.get(_LOGS), by_source.get(_RECEIPTS))
             if events is None:
                 raise Incomplete(f"{node.origin}: block {header.number}: {_reasons(found)}")
-            return encode_events(events)
-        if len(found) > 1 and first.events is not None:
-            self._count(header, first.events, last.events)
-        return encode_events(last.events)
+        if len(found) > 1 or is_renumbered:
+            self._count(header, first, events, is_renumbered)
+        return encode_events(events)
 
-    async def _agreed(self, node: Node, header: Header, found: dict[str, _Found]) -> list[Event] | None:
+    async def _agreed(
+        self, node: Node, header: Header, logs: _Found | None, receipts: _Found | None
+    ) -> list[Event] | None:
         """Return the events on which both sources agree, if the bloom is no objection; else None."""
-        events = found[_LOGS].events if _LOGS in found else None
-        if events is None or _RECEIPTS not in found or found[_RECEIPTS].events != events:
+        if not logs or not receipts or logs.events is None or receipts.events is None or not receipts.receipts:
             return None
-        if self._checks.covers_bloom(header, events):
-            self._count(header, events, events)
+        if not same_logs(logs.events, receipts.events):
+            return None
+        events, has_absent = identified(logs.events, receipts.events), bool(receipts.receipts.absent)
+        has_reverts = receipts.receipts.has_reverts
+        if self._checks.accepts_agreed(header, receipts.events, has_absent=has_absent, has_reverts=has_reverts):
             return events
-        if not self._checks.uses_bloom(header):
+        if has_absent or not self._checks.uses_bloom(header):
             return None
         if not is_constant_bloom(header, await node.headers(_neighbours(header.number, node.newest_head))):
             return None
@@ -205,12 +230,17 @@ class Prover:
         self._notice(CONSTANT_BLOOM, header)
         return None if self._checks.reason(header, events, may_be_capped=False) else events
 
-    def _count(self, header: Header, doubted: Sequence[Event], events: Sequence[Event]) -> None:
-        """Count a block whose events were accepted after a doubt."""
-        if doubted != events:
+    def _count(self, header: Header, doubted: _Found, events: Sequence[Event], is_renumbered: bool) -> None:
+        """Count a proven block whose logs were in doubt, or whose indices were replaced."""
+        same = doubted.events is None or same_logs(doubted.events, events)
+        if is_renumbered or (same and doubted.events and not same_indices(doubted.events, events)):
+            self.renumbered += 1
+            self._notice(RENUMBERED, header)
+        if not same:
             self.repaired += 1
-        elif self._checks.covers_bloom(header, events):
+        elif doubted.reason and doubted.events and self._checks.goes_beyond_bloom(header, events):
             self.beyond_bloom += 1
+            self._checks.omits_logs = True
             self._notice(BEYOND_BLOOM, header)
 
     def _notice(self, text: str, header: Header) -> None:
@@ -218,15 +248,24 @@ class Prover:
             self._noticed.add(text)
             self.notices.append((text, header.number))
 
-    def _judge(self, source: str, header: Header, logs: Any) -> _Found:
-        events = in_order(parse_logs(self._chain_id, header, logs))
-        return _Found(source, events, self._checks.reason(header, events, may_be_capped=source == _LOGS))
+    def _judge(self, source: str, header: Header, logs: Any, receipts: Receipts | None = None) -> _Found:
+        """Judge the logs of a block; `receipts` are those of the block, if the logs are from them."""
+        try:
+            parsed = parse_logs(self._chain_id, header, logs, from_receipts=receipts is not None)
+        except LogOfOtherBlock as error:
+            return _Found(source, None, str(error))
+        events, is_renumbered = in_order(parsed)
+        reason = self._checks.reason(header, events, may_be_capped=source == _LOGS)
+        return _Found(source, events, reason, is_renumbered, receipts)
 
     def _logs_in(self, node: Node, header: Header, answer: Any) -> _Found:
-        """Judge a result of `eth_getLogs`, an error as a value."""
+        """Judge a result of `eth_getLogs` for a block by its hash, an error as a value."""
         if isinstance(answer, Refused):
             return _Found(_LOGS, None, str(answer))
-        return self._judge(_LOGS, header, require_list(result_or_raise(answer), f"{node.origin}: eth_getLogs"))
+        logs = require_list(result_or_raise(answer), f"{node.origin}: eth_getLogs")
+        if not logs and self._checks.needs_receipts(header):
+            return _Found(_LOGS, [], NO_LOGS)
+        return self._judge(_LOGS, header, logs)
 
     async def _ask_logs(self, node: Node, header: Header) -> _Found:
         [answer] = await node.request_all([("eth_getLogs", [{"blockHash": header.block_hash}])])
@@ -249,12 +288,9 @@ class Prover:
 
     def _judge_receipts(self, header: Header, receipts: Receipts) -> _Found:
         """Judge the logs of a block's receipts. If some are absent, only a bloom proves the logs complete."""
-        found = self._judge(_RECEIPTS, header, receipts.logs)
-        if not receipts.absent:
-            return found
-        absent = f"no receipts of {len(receipts.absent)} transactions"
-        proven = self._checks.uses_bloom(header) and not found.reason
-        return found if proven else _Found(_RECEIPTS, None, found.reason or absent)
+        found = self._judge(_RECEIPTS, header, receipts.logs, receipts)
+        proven = not receipts.absent or found.reason or self._checks.uses_bloom(header)
+        return found if proven else found._replace(reason=f"no receipts of {len(receipts.absent)} transactions")
 
     async def _whole(self, node: Node, numbers: Sequence[int], hint: str = "") -> list[Block]:
         """Return canonical blocks with their receipts; halve `numbers` if too many or refused."""
@@ -335,5 +371,4 @@ def _reasons(found: Sequence[_Found]) -> str:
 
 def halves(first: int, last: int) -> tuple[tuple[int, int], tuple[int, int]]:
     """Split a range of at least two blocks in the middle."""
-    middle = (first + last) // 2
-    return (first, middle), (middle + 1, last)
+    return (first, (first + last) // 2), ((first + last) // 2 + 1, last)

@@ -59,6 +59,11 @@ class Receipts(NamedTuple):
     absent: Sequence[str]
 
     @property
+    def has_reverts(self) -> bool:
+        """Return whether a transaction of the block failed, or left no receipt."""
+        return bool(self.absent) or any(each.get("status") == "0x0" for each in self.of_transactions.values())
+
+    @property
     def logs(self) -> list[Any]:
         return [log for receipt in (*self.of_transactions.values(), *self.of_system) for log in receipt["logs"]]
 
@@ -67,16 +72,17 @@ async def complete_receipts(node: Node, header: Header, hashes: Sequence[str], a
     """Return the receipts of a block, those missing in `answer` requested one by one.
 
     `answer` is the result of `eth_getBlockReceipts`, Refused as a value: not every node supports it. Raises
-    Incomplete for receipts of unknown transactions, because `hashes` then omits transactions.
+    Incomplete for receipts of unknown transactions, because `hashes` then omits transactions. Of several receipts
+    of one transaction, that with the index of the transaction counts (Hedera).
     """
     found = [] if isinstance(answer, Refused) else result_or_raise(answer)
     receipts = require_list(found, f"receipts of block {header.number}")
-    known = _by_hash(header, receipts)
+    known = _by_hash(header, hashes, receipts)
     missing = [each for each in hashes if each not in known]
     if missing:
         calls: list[Call] = [("eth_getTransactionReceipt", [each]) for each in missing]
         singles = [result_or_raise(single) for single in await node.request_all(calls)]
-        known |= _by_hash(header, [single for single in singles if single is not None])
+        known |= _by_hash(header, hashes, singles)
     others = [receipt for transaction, receipt in known.items() if transaction not in set(hashes)]
     if not {each["transactionHash"].lower() for each in others} <= {ZERO_HASH, header.block_hash}:
         counts = f"{len(known)} receipts are not those of its {len(hashes)} transactions"
@@ -88,28 +94,37 @@ async def complete_receipts(node: Node, header: Header, hashes: Sequence[str], a
 def receipt_logs(header: Header, raw: Any) -> list[Any]:
     """Return the logs of all receipts of a block.
 
-    Raises Incomplete for a missing receipt, ChainUnavailable for a malformed one.
+    Raises Incomplete for a missing receipt or one too many, ChainUnavailable for a malformed one.
     """
     try:
+        if None in raw:
+            raise Incomplete(f"the node left out receipts of block {header.number}")
         indices = sorted(quantity(receipt["transactionIndex"]) for receipt in raw)
         logs = [log for receipt in raw for log in receipt["logs"]]
     except (KeyError, TypeError) as error:
         raise ChainUnavailable(f"the node sent malformed receipts of block {header.number}") from error
     if indices != list(range(len(indices))):
-        raise Incomplete(f"the node left out receipts of block {header.number}")
+        raise Incomplete(f"the receipts of block {header.number} are not those of transactions 0 to n")
     return logs
 
 
-def _by_hash(header: Header, receipts: Sequence[Any]) -> dict[str, Any]:
-    """Return receipts by transaction hash, the first of duplicates. Raises Incomplete for another block's."""
+def _by_hash(header: Header, hashes: Sequence[str], receipts: Sequence[Any]) -> dict[str, Any]:
+    """Return receipts by transaction hash, without nulls. Raises Incomplete for another block's.
+
+    `hashes` are those of the block's transactions, in order.
+    """
+    places = {transaction: place for place, transaction in enumerate(hashes)}
     found: dict[str, Any] = {}
     try:
         for receipt in receipts:
+            if receipt is None:
+                continue
             if receipt["blockHash"].lower() != header.block_hash:
                 raise Incomplete(f"block {header.number}: some of its receipts are of another block")
-            quantity(receipt["transactionIndex"])
             list(receipt["logs"])
-            found.setdefault(receipt["transactionHash"].lower(), receipt)
+            transaction, place = receipt["transactionHash"].lower(), _index(receipt)
+            if transaction not in found or place == places.get(transaction):
+                found[transaction] = receipt
     except (KeyError, TypeError, AttributeError) as error:
         raise ChainUnavailable(f"the node sent malformed receipts of block {header.number}") from error
     return found

@@ -6,9 +6,17 @@ from dataclasses import fields
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from hookfarm.cli.options import seconds_option, whole_option
-from hookfarm.devchain.chain import MAX_LOGS_PER_BLOCK, MAX_TRANSFERS_PER_BLOCK, DevchainOptions
+from hookfarm.devchain.chain import (
+    MAX_LOGS_PER_BLOCK,
+    MAX_TRANSFERS_PER_BLOCK,
+    DevchainOptions,
+    with_profile,
+)
+from hookfarm.devchain.profiles import PROFILES
+from hookfarm.errors import InvalidInput
 from hookfarm.farm.async_child import heartbeat, stop_event
 from hookfarm.farm.child import Child
 
@@ -21,7 +29,20 @@ _DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(Devch
 _TRANSFERS = "Native transfers per block, some of which fail"
 
 
+def _known_profile(_context: click.Context, _parameter: click.Parameter, like: str) -> str:
+    if like and like not in PROFILES:
+        raise InvalidInput("--like", f"{like!r} is unknown; allowed are {', '.join(PROFILES)}")
+    return like
+
+
 @click.command()
+@click.option(
+    "--like",
+    callback=_known_profile,
+    default="",
+    metavar="CHAIN",
+    help=f"Behave like the nodes of a real chain, with its chain id: {', '.join(PROFILES)}. [default: none]",
+)
 @whole_option("--port", 0, 65535, "Port; 0 = any free one", _DEFAULTS["port"])
 @click.option(
     "--host",
@@ -43,16 +64,23 @@ _TRANSFERS = "Native transfers per block, some of which fail"
     _DEFAULTS["null_round_every"],
 )
 @whole_option("--seed", 0, 2**63, "Seed of the genesis hash and all transfers", _DEFAULTS["seed"])
-def devchain(**given: Any) -> None:
+@click.pass_context
+def devchain(context: click.Context, /, **values: Any) -> None:
     """Run a local chain with ERC-20 and native transfers, and reorgs and faults on demand, until ctrl-C.
 
     It serves JSON-RPC over HTTP and WebSocket on one port. Methods such as devchain_mine, devchain_reorg and
     devchain_setFault trigger blocks, reorgs and faults.
 
     \b
-    Example: hookfarm devchain --block-time 2 --reorg-every 20 --reorg-depth 3
+    Example: hookfarm devchain --block-time 2 --reorg-every 20 --reorg-depth 3 --like filecoin
     """
-    asyncio.run(_run(DevchainOptions(**given)))
+    like = values.pop("like")
+    given = {name: value for name, value in values.items() if _is_given(context, name)}
+    asyncio.run(_run(with_profile(like, given)))
+
+
+def _is_given(context: click.Context, name: str) -> bool:
+    return context.get_parameter_source(name) is not ParameterSource.DEFAULT
 
 
 async def _run(options: DevchainOptions) -> None:
@@ -74,8 +102,9 @@ def _introduction(options: DevchainOptions, http_url: str) -> str:
         pace += f" and {options.transfers_per_block:,} native transfers"
     if options.reorg_every:
         pace += f", a reorg of {options.reorg_depth} blocks every {options.reorg_every} blocks"
+    like = f" (like {options.like})" if options.like else ""
     return (
-        f"devchain {options.chain_id} is ready: {pace}\n"
+        f"devchain {options.chain_id}{like} is ready: {pace}\n"
         f"  ws    {ws_url}\n"
         f"  http  {http_url}\n"
         f"Watch it:  hookfarm start --chain {options.chain_id}={ws_url}\n"

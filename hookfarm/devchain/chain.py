@@ -4,12 +4,14 @@ Pure and single-threaded: the clock is an argument, and equal calls produce equa
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from eth_hash.auto import keccak
 
 from hookfarm.devchain.block import DevBlock, genesis, make_block, pruned, transactions_after
+from hookfarm.devchain.profiles import PROFILES
 from hookfarm.devchain.transaction import Call, Transaction, token_transfers, with_native_transfers
 from hookfarm.errors import InvalidInput
 
@@ -31,7 +33,8 @@ class DevchainOptions:
     determine the genesis hash and all transfers. `safe_distance` and `finalized_distance` are blocks behind the
     head. One number in `null_round_every` (0 = none) has no block, as on Filecoin. Beyond `history_logs` logs and
     transfers the oldest blocks are pruned to their headers (1.3 kB of memory per log). A WebSocket client with
-    more than `outbox_messages` pending messages is disconnected, as by geth at 20,000.
+    more than `outbox_messages` pending messages is disconnected, as by geth at 20,000. `like` names a profile of
+    `profiles.PROFILES`, whose behaviour the nodes have; "" = none.
     """
 
     host: str = "127.0.0.1"
@@ -48,6 +51,7 @@ class DevchainOptions:
     null_round_every: int = 0
     history_logs: int = 500_000
     outbox_messages: int = 20_000
+    like: str = ""
 
     def __post_init__(self) -> None:
         _within("port", self.port, 0, 65_535)
@@ -64,6 +68,8 @@ class DevchainOptions:
             raise InvalidInput("null_round_every", "1; allowed are 0 and numbers from 2")
         _within("history_logs", self.history_logs, 1, 100_000_000)
         _within("outbox_messages", self.outbox_messages, 1, 10_000_000)
+        if self.like and self.like not in PROFILES:
+            raise InvalidInput("like", f"{self.like!r} is unknown; allowed are {', '.join(PROFILES)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,13 @@ class Reorg:
 
     removed: tuple[DevBlock, ...]
     added: tuple[DevBlock, ...]
+
+
+def with_profile(like: str, given: Mapping[str, Any]) -> DevchainOptions:
+    """Return options with those of a profile where none are `given`. Raises InvalidInput for an unknown one."""
+    profile = PROFILES.get(like)
+    own: Mapping[str, Any] = {"chain_id": profile.chain_id, **profile.options} if profile else {}
+    return DevchainOptions(**{**own, **given, "like": like})
 
 
 class DevChain:

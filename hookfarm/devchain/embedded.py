@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from hookfarm.devchain.block import DevBlock
-from hookfarm.devchain.chain import DevchainOptions, Reorg
+from hookfarm.devchain.chain import DevchainOptions, Reorg, with_profile
 from hookfarm.devchain.control import calls_of
 from hookfarm.devchain.faults import FaultValue
 from hookfarm.devchain.node import DevNode, Watcher, mine_until
@@ -183,25 +183,17 @@ _Started = tuple[RunningDevchain, Callable[[], object]]
 def running_devchain(
     *,
     port: int = 0,
-    chain_id: int = 31337,
-    seed: int = 1,
     block_time: float = 0,
-    logs_per_block: int = 10,
+    like: str = "",
     **others: Any,
 ) -> Iterator[RunningDevchain]:
     """Run a devchain on a free port of 127.0.0.1; by default it mines on demand only.
 
-    `others` are further fields of DevchainOptions. The end of the context stops the thread and closes the port and
-    all connections.
+    `like` is the name of a profile (see `profiles.PROFILES`), such as "polygon". `others` are further fields of
+    DevchainOptions; those not given are the profile's. The end of the context stops the thread and closes the port
+    and all connections.
     """
-    options = DevchainOptions(
-        port=port,
-        chain_id=chain_id,
-        seed=seed,
-        block_time=block_time,
-        logs_per_block=logs_per_block,
-        **others,
-    )
+    options = with_profile(like, {"port": port, "block_time": block_time, **others})
     started: Future[_Started] = Future()
     thread = threading.Thread(target=_run, args=(options, started), name="devchain", daemon=True)
     thread.start()

@@ -1,11 +1,12 @@
-"""The kinds of faults of a devchain, and the active ones.
+"""The kinds of faults of a devchain, and the active ones. Those of a profile are permanent.
 
 `KINDS` is the complete table: a new fault needs a row there and one place that checks it. Several faults may be
 active at once, also of one kind (an error for each of two methods). A fault lasts for `count` occasions; None =
 until it is cleared. Its row defines an occasion.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -99,9 +100,9 @@ KINDS: Mapping[str, FaultKind] = MappingProxyType(
         ),
         "unsupported_tags": FaultKind(
             "The tags safe and finalized are refused, or answered with null (Scroll). Polygon refuses with code "
-            "-39001 and message `safe block not found`. Occasion: a refusal",
-            {"code": -32602, "message": "safe and finalized block are not supported", "shown": "error"},
-            {"shown": ("error", "null")},
+            "-39001 and message `safe block not found`, only for safe. Occasion: a refusal",
+            {"code": -32602, "message": "safe and finalized block are not supported", "shown": "error", "tag": ""},
+            {"shown": ("error", "null"), "tag": ("", "safe", "finalized")},
         ),
         "refused_batches": FaultKind(
             "Batches of more calls than this are refused as a whole: with an error, HTTP 500, an empty body, a "
@@ -138,11 +139,28 @@ KINDS: Mapping[str, FaultKind] = MappingProxyType(
             "The bloom omits the logs of the block's last transaction, as of the system's (HyperEVM, Shibarium). "
             "Occasion: a header of a block with transactions"
         ),
+        "leaked_logs": FaultKind(
+            "A failed transaction leaves the bits of a log in the bloom, and counts as a log in the indices of "
+            "later ones; its receipt says that it failed, or is missing (Cronos). Occasion: a header",
+            {"receipts": "failed"},
+            {"receipts": ("failed", "none")},
+        ),
+        "wrong_blooms": FaultKind("Headers have the bloom of other logs (SKALE). Occasion: a header"),
         "system_transactions": FaultKind(
-            "The last transaction of a block has no receipt. If it is not listed either, its logs have a "
-            "transaction hash of zeros (zkSync). Lasts until cleared",
-            {"shown": "unlisted"},
-            {"shown": ("unlisted", "listed")},
+            "The last `transactions` (0 = all) of one block in `every` are the system's: they have no receipt. If "
+            "they are not listed either, their logs have a transaction hash of zeros (zkSync), or the hash of the "
+            "block, as their receipt (Celo). Lasts until cleared",
+            {"shown": "unlisted", "every": 1, "transactions": 1},
+            {"shown": ("unlisted", "listed", "block_hash")},
+        ),
+        "duplicate_receipts": FaultKind(
+            "eth_getBlockReceipts has the block's first receipt twice, once with an index without a transaction "
+            "(Hedera). Occasion: a result with receipts"
+        ),
+        "lagging_index": FaultKind(
+            "eth_getLogs omits the logs of each of the newest `blocks` blocks the first `calls` times. Lasts "
+            "until cleared",
+            {"calls": 1, "blocks": 8},
         ),
         "forged_blocks": FaultKind(
             "Blocks are shown with a log or transaction left out, added or changed, consistently in all answers. "
@@ -155,6 +173,12 @@ KINDS: Mapping[str, FaultKind] = MappingProxyType(
             "the hash (Avalanche). Occasion: a header"
         ),
         "local_log_indices": FaultKind("Logs are counted per transaction. Occasion: a result with logs"),
+        "duplicate_log_indices": FaultKind(
+            "Two logs each have the same index (Erigon). Occasion: a result with logs"
+        ),
+        "wrong_block_hashes": FaultKind(
+            "Logs, also those of receipts, have another block hash (XDC). Occasion: a result with logs"
+        ),
         "bare_logs": FaultKind(
             "Logs lack their blockTimestamp, or it is zero. Occasion: a result with logs",
             {"shown": "none"},
@@ -176,6 +200,8 @@ KINDS: Mapping[str, FaultKind] = MappingProxyType(
     }
 )
 
+MAX_SUBJECTS = 1_000
+
 NULLED = frozenset(
     {
         "eth_getBlockByNumber",
@@ -188,19 +214,29 @@ NULLED = frozenset(
 
 @dataclass(slots=True)
 class Fault:
-    """One active fault with `remaining` occasions; None = until cleared."""
+    """One active fault with `remaining` occasions; None = until cleared, or for ever if `is_permanent`."""
 
     kind: str
     parameters: dict[str, FaultValue]
     remaining: int | None
     passed: int = 0
     """Matching occasions that were let pass."""
+    is_permanent: bool = False
+    seen: Counter[str] = field(default_factory=Counter)
+    """Occasions by subject, of the last subjects."""
 
     def matches_method(self, method: str) -> bool:
         wanted = self.parameters.get("method")
         if wanted is None and self.kind == "nulls":
             return method in NULLED
         return wanted is None or wanted == method
+
+    def count(self, subject: str) -> int:
+        """Count an occasion with this subject, such as a block hash; return how many there have been."""
+        if len(self.seen) > MAX_SUBJECTS:
+            self.seen.clear()
+        self.seen[subject] += 1
+        return self.seen[subject]
 
     def number(self, name: str) -> int:
         value = self.parameters[name]
@@ -214,10 +250,12 @@ class Fault:
 
 
 class Faults:
-    """The active faults, oldest first."""
+    """The active faults, oldest first; the `permanent` ones last for ever."""
 
-    def __init__(self) -> None:
+    def __init__(self, permanent: Iterable[tuple[str, Mapping[str, FaultValue]]] = ()) -> None:
         self._active: list[Fault] = []
+        for kind, parameters in permanent:
+            self.set(kind, None, **parameters).is_permanent = True
 
     def set(self, kind: str, /, count: int | None = None, **parameters: FaultValue) -> Fault:
         """Add a fault. Raises InvalidInput for an unknown name or an invalid value."""
@@ -233,10 +271,10 @@ class Faults:
         return fault
 
     def clear(self, kind: str | None = None) -> None:
-        """End all faults, or those of one kind."""
+        """End all faults, or those of one kind, except permanent ones."""
         if kind is not None:
             _check_kind(kind)
-        self._active = [fault for fault in self._active if kind not in (None, fault.kind)]
+        self._active = [fault for fault in self._active if fault.is_permanent or kind not in (None, fault.kind)]
 
     def active(self, kind: str, method: str = "") -> Fault | None:
         """Return the oldest active fault of a kind without using an occasion; None if there is none."""
@@ -272,7 +310,12 @@ class Faults:
         return fault
 
     def listing(self) -> list[dict[str, object]]:
-        return [{"fault": fault.kind, "count": fault.remaining, **fault.parameters} for fault in self._active]
+        """Return the faults that `clear` would end."""
+        return [
+            {"fault": fault.kind, "count": fault.remaining, **fault.parameters}
+            for fault in self._active
+            if not fault.is_permanent
+        ]
 
 
 def _check_kind(kind: object) -> None:

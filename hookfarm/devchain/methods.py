@@ -37,11 +37,11 @@ from hookfarm.devchain.serializers import (
     altered_header,
     altered_logs,
     block_json,
-    has_system_transaction,
     header_json,
     logs_json,
-    receipt_json,
+    receipts_json,
     removed_logs_json,
+    system_transactions,
     transaction_json,
 )
 from hookfarm.devchain.transaction import BASE_FEE_PER_GAS
@@ -186,7 +186,7 @@ def _block_number(view: LaggedChain) -> str:
 
 
 def _block_by_number(view: LaggedChain, number: Any, full: Any) -> JsonObject | None:
-    fault = view.node.faults.active("unsupported_tags") if number in ("safe", "finalized") else None
+    fault = view.unsupported(number) if number in ("safe", "finalized") else None
     if fault and fault.text("shown") == "null":
         view.node.faults.use(fault)
         return None
@@ -219,8 +219,9 @@ def _shown_block(node: DevNode, block: DevBlock | None, full: Any) -> JsonObject
     fault = node.faults.take("omitted_transactions") if full_transactions and block.transactions else None
     if fault:
         shown |= {"transactions": shown["transactions"][: -fault.number("transactions")]}
-    if has_system_transaction(node.faults, block, "unlisted"):
-        shown |= {"transactions": shown["transactions"][:-1]}
+    system, how = system_transactions(node.faults, block)
+    if how in ("unlisted", "block_hash"):
+        shown |= {"transactions": shown["transactions"][:system]}
     return altered_header(node.faults, shown, block)
 
 
@@ -236,9 +237,15 @@ def _transaction_receipt(view: LaggedChain, transaction_hash: Any) -> JsonObject
     if found is None:
         return None
     block, index = found
-    if index == len(block.transactions) - 1 and has_system_transaction(view.node.faults, block):
+    if index >= system_transactions(view.node.faults, block)[0] or _is_phantom(view.node, block, index):
         return None
-    return receipt_json(block, index)
+    return _shown_receipt(view.node, receipts_json(view.node.faults, block)[index])
+
+
+def _is_phantom(node: DevNode, block: DevBlock, index: int) -> bool:
+    """Return whether the transaction failed without a receipt."""
+    fault = node.faults.active("leaked_logs")
+    return bool(fault and fault.text("receipts") == "none" and block.transactions[index].call.fails)
 
 
 def _block_receipts(view: LaggedChain, block_id: Any) -> list[JsonObject] | None:
@@ -249,9 +256,13 @@ def _block_receipts(view: LaggedChain, block_id: Any) -> list[JsonObject] | None
 
 
 def _receipts(node: DevNode, block: DevBlock) -> list[JsonObject]:
-    receipts = [receipt_json(block, index) for index in range(len(block.transactions))]
-    if has_system_transaction(node.faults, block):
-        receipts.pop()
+    receipts = [
+        receipt
+        for index, receipt in enumerate(receipts_json(node.faults, block))
+        if not _is_phantom(node, block, index)
+    ]
+    if receipts and node.faults.take("duplicate_receipts"):
+        receipts.insert(0, receipts[0] | {"transactionIndex": to_quantity(len(block.transactions) + 1)})
     omitted = node.faults.take("omitted_receipts") if receipts else None
     if omitted:
         del receipts[-omitted.number("receipts") :]

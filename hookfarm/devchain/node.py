@@ -12,6 +12,7 @@ from typing import Any
 from hookfarm.devchain.block import DevBlock
 from hookfarm.devchain.chain import MAX_BLOCKS_PER_CALL, DevChain, DevchainOptions, Reorg
 from hookfarm.devchain.faults import Fault, Faults, FaultValue
+from hookfarm.devchain.profiles import PROFILES
 from hookfarm.devchain.transaction import Call
 from hookfarm.errors import InvalidInput
 
@@ -32,7 +33,7 @@ class DevNode:
         self.chain = chain or DevChain(options)
         self.peers: list[DevNode] = []
         """Other nodes of the same chain, which announce this node's changes."""
-        self.faults = Faults()
+        self.faults = Faults(PROFILES[options.like].faults if options.like else ())
         self.paused = False
         self.requests_by_method: Counter[str] = Counter()
         self.transport_requests: Counter[str] = Counter()
@@ -113,6 +114,7 @@ class DevNode:
         head = self.chain.head
         return {
             "chain_id": self.options.chain_id,
+            "like": self.options.like,
             "head": {"number": head.number, "hash": head.hash},
             "blocks": head.number,
             "transfers_emitted": self.chain.logs_mined,

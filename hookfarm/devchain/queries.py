@@ -50,14 +50,20 @@ class LaggedChain:
             case "earliest":
                 return 0
             case "safe":
-                return self._behind(options.safe_distance)
+                return self._behind("safe", options.safe_distance)
             case "finalized":
-                return self._behind(options.finalized_distance)
+                return self._behind("finalized", options.finalized_distance)
         return parse_quantity(tag_or_number)
 
-    def _behind(self, distance: int) -> int:
-        fault = self.node.faults.take("unsupported_tags")
+    def unsupported(self, tag: str) -> Fault | None:
+        """Return the active fault that makes a tag unsupported; None without one."""
+        fault = self.node.faults.active("unsupported_tags")
+        return fault if fault and fault.text("tag") in ("", tag) else None
+
+    def _behind(self, tag: str, distance: int) -> int:
+        fault = self.unsupported(tag)
         if fault:
+            self.node.faults.use(fault)
             raise RpcError(fault.number("code"), fault.text("message"))
         return self.node.chain.at_or_below(max(0, self.head - distance)).number
 
@@ -170,7 +176,7 @@ def get_logs(view: LaggedChain, criteria: object) -> list[JsonObject]:
     if criteria.get("blockHash") is not None:
         block = _block_of_hash(view, criteria)
         first = last = block.number
-        logs = log_filter.select(logs_of_block(view.node.faults, block))
+        logs = log_filter.select(_indexed_logs(view, block))
     else:
         first, last = _range(view, criteria)
         logs = _logs_of_range(view, first, last, log_filter)
@@ -211,8 +217,17 @@ def _logs_of_range(view: LaggedChain, first: int, last: int, log_filter: LogFilt
     for number in range(first, last + 1):
         block = view.by_number(number)
         if block is not None:
-            logs += log_filter.select(logs_of_block(view.node.faults, block))
+            logs += log_filter.select(_indexed_logs(view, block))
     return logs
+
+
+def _indexed_logs(view: LaggedChain, block: DevBlock) -> list[JsonObject]:
+    """Return the logs of a block; an empty list while the node's index lags behind its blocks."""
+    fault = view.node.faults.active("lagging_index")
+    is_fresh = fault is not None and block.number > view.head - fault.number("blocks")
+    if fault is not None and is_fresh and fault.count(block.hash) <= fault.number("calls"):
+        return []
+    return logs_of_block(view.node.faults, block)
 
 
 def _within_head(view: LaggedChain, last: int) -> int:

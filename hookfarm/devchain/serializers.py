@@ -28,7 +28,9 @@ from hookfarm.devchain.transaction import (
     MAX_FEE_PER_GAS,
     PRIORITY_FEE_PER_GAS,
     SIGNATURE_S,
+    TRANSFER_TOPIC,
     Transaction,
+    token_address,
 )
 
 JsonObject = dict[str, Any]
@@ -216,6 +218,10 @@ def altered_header(faults: Faults, header: JsonObject, block: DevBlock) -> JsonO
     if block.transactions and faults.take("blooms_without_system_logs"):
         others = bloom.union(receipt.logs_bloom for receipt in block.receipts[:-1])
         header = header | {"logsBloom": to_data(bloom.to_bytes(others))}
+    if faults.take("leaked_logs"):
+        header = header | {"logsBloom": to_data(bloom.to_bytes(_bloom_with_leaked_logs(block)))}
+    if faults.take("wrong_blooms"):
+        header = header | {"logsBloom": to_data(keccak(block.hash.encode()) * (bloom.BYTES // 32))}
     constant = faults.take("constant_blooms")
     if constant is not None:
         header = header | {"logsBloom": CONSTANT_BLOOMS[constant.text("shown")]}
@@ -225,19 +231,60 @@ def altered_header(faults: Faults, header: JsonObject, block: DevBlock) -> JsonO
     return header | {"logsBloom": ZERO_BLOOM if fault.text("shown") == "zeros" else None}
 
 
-def has_system_transaction(faults: Faults, block: DevBlock, shown: str = "") -> bool:
-    """Return whether the block's last transaction is shown as one of the system."""
-    fault = faults.active("system_transactions")
-    return bool(fault and block.transactions and shown in ("", fault.text("shown")))
+def _bloom_with_leaked_logs(block: DevBlock) -> int:
+    own = (receipt.logs_bloom for receipt in block.receipts)
+    leaked = (bloom.of_log(token_address(0), [TRANSFER_TOPIC]) for each in block.transactions if each.call.fails)
+    return bloom.union([*own, *leaked])
+
+
+def system_transactions(faults: Faults, block: DevBlock) -> tuple[int, str]:
+    """Return the place of the block's first transaction of the system, and how they are shown.
+
+    Without such transactions the place is beyond the last one.
+    """
+    fault, count = faults.active("system_transactions"), len(block.transactions)
+    if fault is None or not count or block.number % fault.number("every"):
+        return count, ""
+    return max(0, count - (fault.number("transactions") or count)), fault.text("shown")
 
 
 def logs_of_block(faults: Faults, block: DevBlock) -> list[JsonObject]:
-    """Return all logs of the block, those of an unlisted transaction without its hash."""
+    """Return all logs of the block, with other places and hashes of their transactions if faults say so."""
     logs = logs_json(block)
-    if not has_system_transaction(faults, block, "unlisted"):
+    if faults.active("leaked_logs"):
+        logs = _counted_with_leaked(block, logs)
+    first, shown = system_transactions(faults, block)
+    if shown not in ("unlisted", "block_hash"):
         return logs
-    last, zero = to_quantity(len(block.transactions) - 1), {"transactionHash": to_data(ZERO_HASH)}
-    return [log | zero if log["transactionIndex"] == last else log for log in logs]
+    transaction = block.hash if shown == "block_hash" else to_data(ZERO_HASH)
+    place = {"transactionHash": transaction, "transactionIndex": to_quantity(first)}
+    return [log | place if int(log["transactionIndex"], 16) >= first else log for log in logs]
+
+
+def _counted_with_leaked(block: DevBlock, logs: list[JsonObject]) -> list[JsonObject]:
+    failed = [index for index, transaction in enumerate(block.transactions) if transaction.call.fails]
+
+    def index_of(log: JsonObject) -> int:
+        before = sum(index < int(log["transactionIndex"], 16) for index in failed)
+        return int(log["logIndex"], 16) + before
+
+    return [log | {"logIndex": to_quantity(index_of(log))} for log in logs]
+
+
+def receipts_json(faults: Faults, block: DevBlock) -> list[JsonObject]:
+    """Return the receipts of the block: of its transactions, then of the system."""
+    logs = logs_of_block(faults, block)
+    system, shown = system_transactions(faults, block)
+    receipts = [receipt_json(block, index) for index in range(len(block.transactions))]
+    shown_receipts = []
+    for index, receipt in enumerate(receipts[:system]):
+        first = block.receipts[index].first_log_index
+        shown_receipts.append(receipt | {"logs": logs[first : first + len(receipt["logs"])]})
+    if shown == "block_hash":
+        first = block.receipts[system].first_log_index
+        of_system = {"transactionHash": block.hash, "transactionIndex": to_quantity(system), "logs": logs[first:]}
+        shown_receipts.append(receipts[system] | of_system)
+    return shown_receipts
 
 
 def altered_logs(faults: Faults, logs: list[JsonObject]) -> list[JsonObject]:
@@ -246,6 +293,10 @@ def altered_logs(faults: Faults, logs: list[JsonObject]) -> list[JsonObject]:
         return logs
     if faults.take("local_log_indices"):
         logs = _counted_per_transaction(logs)
+    if faults.take("duplicate_log_indices"):
+        logs = [log | {"logIndex": to_quantity(int(log["logIndex"], 16) // 2)} for log in logs]
+    if faults.take("wrong_block_hashes"):
+        logs = [log | {"blockHash": to_data(keccak(log["blockHash"].encode()))} for log in logs]
     fault = faults.take("bare_logs")
     if fault is None:
         return logs

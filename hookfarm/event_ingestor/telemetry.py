@@ -50,6 +50,8 @@ CHAIN_DOWN = 15
 """1 while the chain is down and was the first dependency to fail."""
 BLOCKS_BEYOND_BLOOM = 16
 """Blocks with logs beyond the header's bloom, on which logs and receipts agree."""
+BLOCKS_RENUMBERED = 17
+"""Blocks whose log indices the ingestor replaced."""
 
 EVENTS_NOT_WITHDRAWN = 17
 """Events of replaced blocks that could not be withdrawn: their jobs and histories are gone."""
@@ -69,6 +71,7 @@ _COUNTER_METRICS = {
         BLOCKS_BEYOND_BLOOM,
         "Blocks with logs beyond the header's bloom, on which logs and receipts agree.",
     ),
+    "blocks_renumbered": (BLOCKS_RENUMBERED, "Blocks whose log indices were not 0 to n and were replaced."),
     "rpc_requests": (RPC_REQUESTS, "Requests sent to nodes; a batch is one."),
 }
 _GAUGE_METRICS = {
@@ -113,10 +116,11 @@ class IngestorCounters:
         self._slot.add(DEEP_REORGS, int(deep))
         self._at_the_tip.clear()
 
-    def proofs(self, repaired: int, beyond_bloom: int) -> None:
+    def proofs(self, repaired: int, beyond_bloom: int, renumbered: int) -> None:
         """Record the numbers of blocks that were not proven by logs and bloom alone."""
         self._slot.set_counter(BLOCKS_REPAIRED, repaired)
         self._slot.set_counter(BLOCKS_BEYOND_BLOOM, beyond_bloom)
+        self._slot.set_counter(BLOCKS_RENUMBERED, renumbered)
 
     def outage(self, sources: Sequence[str]) -> None:
         """Record whether the chain is down; `sources` are the failed dependencies, the first failure first."""
@@ -173,6 +177,7 @@ class ChainReport(TypedDict):
     events_not_withdrawn: Annotated[int, "Events of replaced blocks that could not be withdrawn."]
     blocks_repaired: Annotated[int, "Blocks with incomplete logs but complete receipts."]
     blocks_beyond_bloom: Annotated[int, "Blocks with logs beyond the bloom, on which logs and receipts agree."]
+    blocks_renumbered: Annotated[int, "Blocks whose log indices were not 0 to n and were replaced."]
     head_seen_at: str | None
     checkpoint_at: Annotated[str | None, "Time of the checkpoint's block."]
     rpc_requests: int
@@ -216,6 +221,7 @@ def _chain(slot: Slot, now: float) -> ChainReport:
         "events_not_withdrawn": slot.counter(EVENTS_NOT_WITHDRAWN),
         "blocks_repaired": slot.counter(BLOCKS_REPAIRED),
         "blocks_beyond_bloom": slot.counter(BLOCKS_BEYOND_BLOOM),
+        "blocks_renumbered": slot.counter(BLOCKS_RENUMBERED),
         "head_seen_at": time_or_none(slot.counter(HEAD_SEEN_AT_MS)),
         "checkpoint_at": time_or_none(slot.counter(BLOCK_TIMESTAMP) * 1000),
         "rpc_requests": slot.counter(RPC_REQUESTS),

@@ -37,6 +37,7 @@ class ChainStatus(TypedDict):
     events_not_withdrawn: NotRequired[Annotated[int, "Events of replaced blocks that could not be withdrawn."]]
     blocks_repaired: NotRequired[int]
     blocks_beyond_bloom: NotRequired[Annotated[int, "Logs and receipts agree on logs that the bloom omits."]]
+    blocks_renumbered: NotRequired[Annotated[int, "Log indices were not 0 to n and were replaced."]]
     head_seen_at: NotRequired[str | None]
     rpc_requests: NotRequired[int]
 

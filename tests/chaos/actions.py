@@ -20,6 +20,8 @@ LASTING_BLOCK = 2
 TIPS_KEPT = 8
 PATIENCE_SECONDS = (0.02, 0.1, 0.3, 1.0)
 LOOK_SECONDS = 0.002
+OMISSIONS = frozenset({"omitted_logs", "omitted_receipt_logs", "capped_results"})
+"""Faults that only a bloom of all logs shows."""
 SLACK = 16
 """By so many blocks a fork may be deeper than these steps know: there are reorgs on a node's calls, too."""
 
@@ -62,6 +64,8 @@ class ChainStorm:
     tips: list[Tip] = field(default_factory=list)
     """Heads that were left, to come back to."""
     abort: AbortSignal = field(default_factory=AbortSignal)
+    without: frozenset[str] = frozenset()
+    """Kinds of faults that nobody could notice on this chain."""
 
     def perform(self) -> None:
         [action] = self.chance.choices(_ACTIONS, _WEIGHTS)
@@ -165,7 +169,13 @@ def away(storm: ChainStorm) -> None:
 
 def fault(kind: str, most: int = 4, **parameters: str | int) -> Action:
     """A few occasions of it."""
-    return lambda storm: storm.chain.set_fault(kind, storm.chance.randint(1, most), **parameters)
+
+    def set_fault(storm: ChainStorm) -> None:
+        count = storm.chance.randint(1, most)
+        if kind not in storm.without:
+            storm.chain.set_fault(kind, count, **parameters)
+
+    return set_fault
 
 
 def overtaken(storm: ChainStorm) -> None:

@@ -58,7 +58,7 @@ def full_block(number: int, logs: int) -> tuple[Header, list[dict[str, Any]]]:
     """Return a header with the correct bloom, and its logs, each with its own topic."""
     of = header(number)
     raw = [log(of, index, transaction=index // 2, topic=100 * number + index) for index in range(logs)]
-    return replace(of, logs_bloom=bloom_of(raw)), raw
+    return replace(of, logs_bloom=bloom_of(raw), is_empty=not logs), raw
 
 
 def transaction_hash(of: Header, index: int) -> str:
@@ -72,6 +72,7 @@ def raw_header(of: Header) -> dict[str, Any]:
         "parentHash": of.parent_hash,
         "timestamp": hex(of.timestamp),
         "logsBloom": of.logs_bloom,
+        "gasUsed": "0x0" if of.is_empty else "0x5208",
     }
 
 

@@ -69,11 +69,22 @@ def test_it_makes_native_transfers_where_it_is_told_to() -> None:
         assert 20 < len(call(url, "devchain_canonicalTransfers")) < 40
 
 
+def test_it_behaves_like_the_nodes_of_a_chain() -> None:
+    options = ("--like", "filecoin", "--port", "0", "--block-time", "0", "--null-round-every", "3")
+    with running_command("devchain", *options) as devchain:
+        url = http_url(devchain)
+        assert "devchain 314 (like filecoin) is ready" in devchain.stdout
+        assert [block["number"] for block in call(url, "devchain_mine", 3)] == [1, 2, 4], "an option wins"
+        call(url, "devchain_clearFaults")
+        assert call(url, "eth_getBlockByNumber", "0x1", False)["logsBloom"] == "0x" + "ff" * 256
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
     [
         ("--port", "70000"),
         ("--port", "x"),
+        ("--like", "nonsense"),
         ("--chain-id", "0"),
         ("--block-time", "-1"),
         ("--block-time", "nan"),

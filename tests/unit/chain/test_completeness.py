@@ -10,7 +10,7 @@ from tests.support.chain_samples import ZERO_BLOOM, bloom_of, full_block, header
 
 
 def events_of(of: Header, logs: list[dict[str, Any]]) -> list[Event]:
-    return in_order(parse_logs(1, of, logs))
+    return in_order(parse_logs(1, of, logs))[0]
 
 
 def doubt_about(of: Header, logs: list[dict[str, Any]], *, use_bloom: bool = True) -> str:

@@ -1,6 +1,7 @@
 """Blocks proven against a node that leaves out, cuts off, refuses or does not know."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from hookfarm.chain.block import Block
 from hookfarm.chain.completeness import SATURATED_BLOOM, WHOLE_BLOOM_SINCE
-from hookfarm.chain.prover import BEYOND_BLOOM, CONSTANT_BLOOM, Prover, halves
+from hookfarm.chain.prover import BEYOND_BLOOM, CONSTANT_BLOOM, RENUMBERED, Prover, halves
 from hookfarm.chain.rpc import Incomplete, Refused
 from hookfarm.errors import ChainUnavailable
 from tests.support.chain_samples import (
@@ -39,6 +40,10 @@ def by_hash(node: FakeNode, *numbers: int, verify: str = "bloom") -> list[Block]
 
 def logs_in(blocks: list[Block]) -> list[int]:
     return [len(block.events) for block in blocks]
+
+
+def indices_in(blocks: list[Block]) -> list[int]:
+    return [json.loads(event)["log_index"] for block in blocks for event in block.events]
 
 
 def hide_blooms(node: FakeNode, bloom: str | None = ZERO_BLOOM) -> None:
@@ -162,9 +167,32 @@ def test_indices_that_do_not_start_at_0_are_taken_if_the_bloom_and_both_sources_
     node = FakeNode(logs=3)
     of, logs = node.chain[5]
     node.chain[5] = (of, [{**each, "logIndex": hex(2 + i)} for i, each in enumerate(logs)])
-    assert logs_in(by_hash(node, 5)) == [3]
+    assert indices_in(by_hash(node, 5)) == [2, 3, 4]
+
+
+def test_duplicate_indices_are_replaced_by_the_places_in_the_receipts_if_both_sources_agree() -> None:
+    node, prover = FakeNode(logs=3), Prover(1)
+    of, logs = node.chain[5]
     node.chain[5] = (of, [{**each, "logIndex": "0x2"} for each in logs])
+    assert indices_in(run(lambda: prover.blocks(node, [of]))) == [0, 1, 2]
+    assert (prover.renumbered, prover.repaired, prover.notices) == (1, 0, [(RENUMBERED, 5)])
+    node.answered[5] = node.chain[5][1][:2]
     with pytest.raises(Incomplete, match="log indices are not 0 to 2"):
+        by_hash(node, 5)
+
+
+@pytest.mark.parametrize(("indices", "taken"), [([0, 1, 0], True), ([0, 1, 3], False), ([1, 2, 3], False)])
+def test_without_a_bloom_an_index_beyond_the_number_of_logs_shows_a_missing_one(
+    indices: list[int], taken: bool
+) -> None:
+    node = FakeNode(logs=3)
+    hide_blooms(node)
+    of, logs = node.chain[5]
+    node.chain[5] = (of, [{**each, "logIndex": hex(i)} for each, i in zip(logs, indices, strict=True)])
+    if taken:
+        assert indices_in(by_hash(node, 5)) == [0, 1, 2]
+        return
+    with pytest.raises(Incomplete, match="log indices"):
         by_hash(node, 5)
 
 
@@ -366,6 +394,9 @@ async def one(answer: Awaitable[list[object]]) -> list[Block]:
 def test_logs_from_outside_the_range_are_refused() -> None:
     node = FakeNode(logs=1)
     node.answered[20] = [*node.chain[20][1], *node.chain[60][1]]
+    assert logs_in(range_of(node, 20, 21)) == [1, 1]
+    node.receipts_supported = False
+    node.chain[20] = (node.chain[20][0], node.answered[20])
     with pytest.raises(ChainUnavailable):
         range_of(node, 20, 21)
 
