@@ -11,7 +11,7 @@ proves nothing. Some leave the logs of system transactions out of it: then it pr
 there.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 
@@ -87,6 +87,20 @@ class Completeness:
             return False
         distinct = len({event["log_index"] for event in events}) == len(events)
         return distinct and not int(header.logs_bloom or "0x0", 16) & ~_bloom_of(events)
+
+    def without_logs_of(self, headers: Sequence[Header], may_have: Callable[[int], bool]) -> frozenset[int]:
+        """Return the numbers of the blocks whose bloom proves that they have no log of a filter.
+
+        `may_have` returns whether a bloom allows such logs. Equal blooms may be constant, so that two different
+        ones are needed. A bloom of zeros is a proof only above a block with another bloom: some chains have blooms
+        only since a certain block. That lowest block is never in the result, so its logs show what blooms contain.
+        """
+        proving = [each for each in headers if each.number >= self._whole_since and self.uses_bloom(each)]
+        if self._verify != "bloom" or len({each.logs_bloom for each in proving}) < 2:
+            return frozenset()
+        candidates = [each for each in headers if each.number > proving[0].number]
+        usable = [each for each in candidates if each.bloom_is_zero or self.uses_bloom(each)]
+        return frozenset(each.number for each in usable if not may_have(int(each.logs_bloom or "0x0", 16)))
 
 
 def in_order(events: Sequence[Event]) -> list[Event]:

@@ -238,14 +238,18 @@ def _transaction_receipt(view: LaggedChain, transaction_hash: Any) -> JsonObject
     block, index = found
     if index == len(block.transactions) - 1 and has_system_transaction(view.node.faults, block):
         return None
-    return receipt_json(block, index)
+    shown = receipt_json(block, index)
+    view.node.logs_served += len(shown["logs"])
+    return shown
 
 
 def _block_receipts(view: LaggedChain, block_id: Any) -> list[JsonObject] | None:
     block = any_block(view, 0, block_id)
     if block is None:
         return None
-    return [_shown_receipt(view.node, receipt) for receipt in _receipts(view.node, block)]
+    shown = [_shown_receipt(view.node, receipt) for receipt in _receipts(view.node, block)]
+    view.node.logs_served += sum(len(receipt["logs"]) for receipt in shown)
+    return shown
 
 
 def _receipts(node: DevNode, block: DevBlock) -> list[JsonObject]:

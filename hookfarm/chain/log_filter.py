@@ -1,0 +1,186 @@
+"""Filtered reading: blocks with the logs of a filter, without transferring the others.
+
+1. The headers of the blocks are fetched. The bloom of a header contains every address and topic of the block's
+   logs, so most headers prove that their block has no log of the filter.
+2. The logs of the filter are requested for the same blocks. That is no proof, because nodes omit logs. It is a
+   second opinion: a log in a block whose bloom excludes it shows that the chain's blooms omit logs.
+3. Every block that is not excluded, or is named by a log, is read with all its logs and proven as always.
+
+So an omitted log costs nothing, and a bloom that only seems to match costs the other logs of its block.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hookfarm.abi import bloom
+from hookfarm.chain.block import Block, Header, logs_by_block
+from hookfarm.chain.completeness import looks_capped
+from hookfarm.chain.node import Node
+from hookfarm.chain.node_pool import MAX_FILTER_VALUES
+from hookfarm.chain.prover import Prover, halves
+from hookfarm.chain.rpc import RateLimited, Refused
+from hookfarm.errors import ChainUnavailable
+
+PIECE_BLOCKS = 512
+"""Headers fetched at once, about 8 MB on a busy chain."""
+MAX_READ_SHARE = 0.5
+"""Share of a piece's blocks above which all are read: a range then costs fewer requests than single blocks."""
+READ_AT_ONCE = 8
+"""Blocks read with all their logs in one request."""
+TOPICS = 4
+
+Restrictions = Mapping[int, Sequence[str]]
+"""Allowed values of a log's address (0) and topics 0 to 3 (1 to 4). A missing or empty entry = any."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogFilter:
+    """The logs that at least one of several subscriptions may match.
+
+    `addresses` and `topics` are the union that `eth_getLogs` can express; empty = any. `alternatives` has the
+    bloom bits of the allowed values, for each subscription and each restricted dimension.
+    """
+
+    addresses: tuple[str, ...]
+    topics: tuple[tuple[str, ...], ...]
+    alternatives: tuple[tuple[tuple[int, ...], ...], ...]
+
+    def may_match(self, bits: int) -> bool:
+        """Return whether a block with this bloom may have a log of the filter."""
+        return any(
+            all(any(value & bits == value for value in allowed) for allowed in restricted)
+            for restricted in self.alternatives
+        )
+
+    def criteria(self, addresses: Sequence[str]) -> dict[str, Any]:
+        """Return the parameters of `eth_getLogs` for some of the addresses."""
+        topics: list[list[str] | None] = [list(each) or None for each in self.topics]
+        while topics and topics[-1] is None:
+            topics.pop()
+        return ({"address": list(addresses)} if addresses else {}) | ({"topics": topics} if topics else {})
+
+
+def build_filter(subscriptions: Sequence[Restrictions]) -> LogFilter | None:
+    """Return the filter of several subscriptions; None if one allows any log, or the filter is too wide.
+
+    A filter with more than MAX_FILTER_VALUES addresses or topics would match most blooms.
+    """
+    if not subscriptions or not all(any(each.values()) for each in subscriptions):
+        return None
+    addresses, *topics = (_union(subscriptions, dimension) for dimension in range(TOPICS + 1))
+    if max(map(len, (addresses, *topics))) > MAX_FILTER_VALUES:
+        return None
+    return LogFilter(addresses, tuple(topics), tuple(map(_bits, subscriptions)))
+
+
+def _union(subscriptions: Sequence[Restrictions], dimension: int) -> tuple[str, ...]:
+    """Return the values that any subscription allows in a dimension; empty = one allows any value."""
+    allowed = [each.get(dimension, ()) for each in subscriptions]
+    return tuple(dict.fromkeys(value for values in allowed for value in values)) if all(allowed) else ()
+
+
+def _bits(restrictions: Restrictions) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(map(bloom.bits_of_hex, values)) for values in restrictions.values() if values)
+
+
+async def read_matching(node: Node, prover: Prover, first: int, last: int, log_filter: LogFilter) -> list[Block]:
+    """Return the canonical blocks of a range; those without a log of the filter may lack their other logs.
+
+    Halves the range until the node answers for each part.
+    """
+    if first == last:
+        return await prover.range(node, first, last)
+    try:
+        return await _read(node, prover, first, last, log_filter)
+    except RateLimited:
+        raise
+    except ChainUnavailable:
+        if node.closed:
+            raise
+    left, right = halves(first, last)
+    read = await read_matching(node, prover, *left, log_filter)
+    return read + await read_matching(node, prover, *right, log_filter)
+
+
+async def _read(node: Node, prover: Prover, first: int, last: int, log_filter: LogFilter) -> list[Block]:
+    headers = await node.headers(range(first, last + 1))
+    excluded = prover.without_logs_of(headers, log_filter.may_match)
+    if len(headers) - len(excluded) > MAX_READ_SHARE * len(headers):
+        return await _read_all(node, prover, first, last, headers)
+    named = await _named(node, prover, first, last, log_filter)
+    if named is None:
+        return await _read_all(node, prover, first, last, headers)
+    if not named <= {header.number for header in headers}:
+        raise ChainUnavailable(f"{node.origin}: sent logs from outside the range")
+    wanted = [header for header in headers if header.number not in excluded or header.number in named]
+    read: dict[int, Block] = {}
+    for start in range(0, len(wanted), READ_AT_ONCE):
+        blocks = await prover.blocks(node, wanted[start : start + READ_AT_ONCE])
+        read |= {block.header.number: block for block in blocks}
+    return [read.get(header.number) or Block(header, ()) for header in headers]
+
+
+async def _read_all(node: Node, prover: Prover, first: int, last: int, headers: Sequence[Header]) -> list[Block]:
+    blocks: list[Block] = []
+    while first <= last:
+        end = min(first + prover.max_blocks(node) - 1, last)
+        blocks += await prover.range(node, first, end, headers)
+        first = end + 1
+    return blocks
+
+
+async def _named(node: Node, prover: Prover, first: int, last: int, log_filter: LogFilter) -> set[int] | None:
+    """Return the numbers of the blocks in which the node reports logs of the filter.
+
+    None if it refuses the request for a single block.
+    """
+    named: set[int] = set()
+    while first <= last:
+        end = min(first + node.profile.filtered_ranges.blocks - 1, last)
+        try:
+            logs = await _filtered(node, prover, first, end, log_filter)
+        except RateLimited:
+            raise
+        except ChainUnavailable as error:
+            if node.closed or (first == end and not isinstance(error, Refused)):
+                raise
+            if first == end:
+                return None
+            node.profile.filtered_ranges.refused(end - first + 1)
+            continue
+        node.profile.filtered_ranges.accepted(end - first + 1, len(logs))
+        named |= logs_by_block(logs).keys()
+        first = end + 1
+    return named
+
+
+async def _filtered(node: Node, prover: Prover, first: int, last: int, log_filter: LogFilter) -> list[Any]:
+    """Return the logs of the filter in a range, with as many addresses per request as the node accepts."""
+    found: list[Any] = []
+    done = 0
+    while True:
+        part = log_filter.addresses[done : done + node.profile.filter_addresses]
+        try:
+            logs = await node.logs_between(first, last, log_filter.criteria(part))
+        except Refused:
+            if len(part) < 2 or await _accepts(node, first, log_filter.criteria(part)):
+                raise
+            node.profile.filter_addresses = len(part) // 2
+            continue
+        prover.received += len(logs)
+        if looks_capped(len(logs)):
+            raise Refused(f"{node.origin}: exactly {len(logs)} logs, probably truncated")
+        found += logs
+        done += len(part)
+        if done >= len(log_filter.addresses):
+            return found
+
+
+async def _accepts(node: Node, number: int, criteria: Mapping[str, Any]) -> bool:
+    """Return whether the node accepts a filter for a single block: then a refused range was too long."""
+    try:
+        await node.logs_between(number, number, criteria)
+    except Refused:
+        return False
+    return True
