@@ -26,6 +26,7 @@ from hookfarm.backfill.state import Backfill, Progress, locked_by
 from hookfarm.chain.block import Block, Head, linked
 from hookfarm.chain.block_feed import BlockFeed
 from hookfarm.chain.failover import Failover, FailoverListener
+from hookfarm.chain.filtered_reader import FilteredReader
 from hookfarm.chain.node import Node
 from hookfarm.chain.node_pool import NodeProfile
 from hookfarm.chain.prover import Prover
@@ -97,7 +98,8 @@ class BackfillRun:
         )
         self._prover = Prover(plan.chain.chain_id, plan.chain.verify)
         self._prover.transfers = plan.wants_transfers
-        self._filter = selection.log_filter(plan)
+        criteria = selection.log_criteria(plan)
+        self._filtered = None if criteria is None else FilteredReader(self._prover, criteria)
         self._history = RememberedBlocksExtension(self._stream, self._prover)
         self._rate = SlidingRate(RATE_SECONDS)
         self._position = stored.position
@@ -169,7 +171,7 @@ class BackfillRun:
     async def _read_on(self, node: Node) -> None:
         """Read blocks until the end of the plan or until a reorg."""
         head = Head(self._plan.to_block)
-        async with BlockFeed(node, self._prover, self._next, head, self._filter) as feed:
+        async with BlockFeed(node, self._prover, self._next, head, self._filtered) as feed:
             while blocks := await feed.batch():
                 parent = blocks[0].header.parent_hash
                 following = linked(self._position.block_hash if self._position else parent, blocks)

@@ -15,7 +15,7 @@ from hookfarm.backfill.chain_view import ChainView
 from hookfarm.backfill.job_queue import BackfillJob, MatchedLog
 from hookfarm.backfill.plan import BackfillPlan
 from hookfarm.chain.block import Block
-from hookfarm.chain.log_filter import LogFilter, build_filter
+from hookfarm.chain.filtered_reader import LogCriteria, build_criteria
 from hookfarm.delivery_queue import EntryResult, FollowUp, HistoryUpdate
 from hookfarm.event_stream import StreamEntry
 from hookfarm.matching import history, notifications
@@ -38,14 +38,14 @@ class Selection(NamedTuple):
     already_delivered: int
 
 
-def log_filter(plan: BackfillPlan) -> LogFilter | None:
-    """Return the filter of all logs that the plan's subscriptions may match; None = all logs are read.
+def log_criteria(plan: BackfillPlan) -> LogCriteria | None:
+    """Return the criteria of all logs that the plan's subscriptions may match; None = all logs are read.
 
     They are if blooms are no proof on the chain, and for transfers, which need whole blocks.
     """
     if plan.wants_transfers or plan.chain.verify not in (None, _BY_BLOOM):
         return None
-    return build_filter([restrictions(each) for each in plan.endpoint.subscriptions])
+    return build_criteria([restrictions(each) for each in plan.endpoint.subscriptions])
 
 
 async def select(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hookfarm.backfill.state import Progress
-from hookfarm.chain.log_filter import PIECE_BLOCKS
+from hookfarm.chain.filtered_reader import MAX_PIECE_BLOCKS
 from hookfarm.devchain.embedded import Log, RunningDevchain, running_devchain
 from tests.support.backfill import jobs_of, live_jobs, run_backfill, subscribed
 from tests.support.ingestor import CHAIN, Published, canonical, running_ingestor
@@ -179,7 +179,7 @@ def test_on_a_chain_whose_blooms_prove_less_nothing_is_missed(
         chain.mine_logs(contract_logs(CONTRACTS[0]), per_transaction=2)
         chain.mine(40)
         chain.mine_logs([*contract_logs(OTHER), *contract_logs(CONTRACTS[0])[1:3]], per_transaction=LOGS)
-        chain.mine(PIECE_BLOCKS)
+        chain.mine(MAX_PIECE_BLOCKS)
         watch(chain, redis_server)
         chain.set_fault(fault, **parameters)
         endpoint = subscribed(client, event=None, addresses=CONTRACTS[:1])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hookfarm.abi import bloom
 from hookfarm.chain.block import Block
-from hookfarm.chain.log_filter import LogFilter, build_filter, read_matching
+from hookfarm.chain.filtered_reader import FilteredReader, LogCriteria, build_criteria
 from hookfarm.chain.node_pool import MAX_FILTER_VALUES
 from hookfarm.chain.prover import Prover
 from hookfarm.devchain.queries import parse_log_filter
@@ -29,8 +29,8 @@ PLACES = (20, 70)
 BLOCKS = 100
 
 
-def contract(*addresses: str) -> LogFilter:
-    found = build_filter([{0: addresses}])
+def contract(*addresses: str) -> LogCriteria:
+    found = build_criteria([{0: addresses}])
     assert found is not None
     return found
 
@@ -47,8 +47,8 @@ def chain_node() -> FakeNode:
     return node
 
 
-def read(node: FakeNode, log_filter: LogFilter | None = None, prover: Prover | None = None) -> list[Block]:
-    return asyncio.run(read_matching(node, prover or Prover(1), 1, BLOCKS, log_filter or contract(WANTED)))
+def read(node: FakeNode, criteria: LogCriteria | None = None, prover: Prover | None = None) -> list[Block]:
+    return asyncio.run(FilteredReader(prover or Prover(1), criteria or contract(WANTED)).range(node, 1, BLOCKS))
 
 
 def read_whole(blocks: Sequence[Block]) -> list[int]:
@@ -134,6 +134,17 @@ def test_logs_that_most_blocks_may_have_are_read_in_ranges_with_the_headers_know
     assert all("address" not in each for each in asked_ranges(node))
 
 
+def test_while_most_blocks_match_ranges_are_as_short_as_without_a_filter() -> None:
+    node, prover = chain_node(), Prover(1)
+    node.longest_range = 10
+    reader = FilteredReader(prover, contract(ADDRESS.lower(), WANTED))
+    assert len(asyncio.run(reader.range(node, 1, BLOCKS))) == BLOCKS
+    assert reader.max_blocks(node) == prover.max_blocks(node) < 20
+    reader = FilteredReader(prover, contract(WANTED))
+    asyncio.run(reader.range(node, 1, BLOCKS))
+    assert reader.max_blocks(node) > prover.max_blocks(node)
+
+
 def test_addresses_are_split_until_the_node_accepts_them_and_all_are_requested() -> None:
     node = chain_node()
     node.most_addresses = 2
@@ -174,26 +185,26 @@ def test_a_block_that_the_node_lacks_is_named() -> None:
 
 def test_a_filter_is_the_union_of_what_subscriptions_allow() -> None:
     one, two = {0: ["0xa1"], 1: ["0x01"]}, {0: ["0xa2", "0xa1"], 2: ["0x02"]}
-    found = build_filter([one, two])
+    found = build_criteria([one, two])
     assert found is not None
-    assert found.criteria(found.addresses) == {"address": ["0xa1", "0xa2"]}
-    both = build_filter([one | {3: ["0x03"]}, one | {1: ["0x01", "0x04"], 3: ["0x05"]}])
+    assert found.parameters(found.addresses) == {"address": ["0xa1", "0xa2"]}
+    both = build_criteria([one | {3: ["0x03"]}, one | {1: ["0x01", "0x04"], 3: ["0x05"]}])
     assert both is not None
     expected = {"address": ["0xa1"], "topics": [["0x01", "0x04"], None, ["0x03", "0x05"]]}
-    assert both.criteria(both.addresses) == expected
-    topics_only = build_filter([{1: ["0x01"]}, {0: ["0xa1"], 1: ["0x02"]}])
+    assert both.parameters(both.addresses) == expected
+    topics_only = build_criteria([{1: ["0x01"]}, {0: ["0xa1"], 1: ["0x02"]}])
     assert topics_only is not None
-    assert topics_only.criteria(topics_only.addresses) == {"topics": [["0x01", "0x02"]]}
+    assert topics_only.parameters(topics_only.addresses) == {"topics": [["0x01", "0x02"]]}
 
 
 def test_there_is_no_filter_for_any_log_or_for_very_many_values() -> None:
     many = [f"0x{n:040x}" for n in range(MAX_FILTER_VALUES + 1)]
-    assert build_filter([{0: many[1:]}]) is not None
-    assert build_filter([{0: many}]) is None
-    assert build_filter([{0: many[:600]}, {0: many[500:]}]) is None
-    assert build_filter([{0: [WANTED]}, {}]) is None
-    assert build_filter([{0: []}]) is None
-    assert build_filter([]) is None
+    assert build_criteria([{0: many[1:]}]) is not None
+    assert build_criteria([{0: many}]) is None
+    assert build_criteria([{0: many[:600]}, {0: many[500:]}]) is None
+    assert build_criteria([{0: [WANTED]}, {}]) is None
+    assert build_criteria([{0: []}]) is None
+    assert build_criteria([]) is None
 
 
 ADDRESSES = [f"0x{n:040x}" for n in range(3)]
@@ -222,17 +233,17 @@ def test_every_log_that_a_subscription_matches_passes_filter_and_bloom(
 ) -> None:
     address, topics, amount = drawn
     emitted = event(address, tuple(topics), word(amount))
-    log_filter = build_filter([restrictions(each) for each in subscriptions])
-    if log_filter is None:
+    criteria = build_criteria([restrictions(each) for each in subscriptions])
+    if criteria is None:
         assert not all(map(restrictions, subscriptions))
         return
     if matched(index_of(endpoint("ep_1", *subscriptions)), emitted):
-        assert log_filter.may_match(bloom.of_values([address, *topics]))
-        criteria = parse_log_filter(log_filter.criteria(log_filter.addresses))
-        assert criteria.matches({"address": address, "topics": topics})
+        assert criteria.may_match(bloom.of_values([address, *topics]))
+        asked = parse_log_filter(criteria.parameters(criteria.addresses))
+        assert asked.matches({"address": address, "topics": topics})
 
 
 @given(st.lists(SUBSCRIPTIONS, min_size=1, max_size=3))
 def test_an_empty_bloom_excludes_every_filter(subscriptions: list[Subscription]) -> None:
-    log_filter = build_filter([restrictions(each) for each in subscriptions])
-    assert log_filter is None or not log_filter.may_match(0)
+    criteria = build_criteria([restrictions(each) for each in subscriptions])
+    assert criteria is None or not criteria.may_match(0)
