@@ -90,7 +90,7 @@ def _measure(block: DevBlock, rounds: int) -> Run:
 
 
 def _by_bloom(header: Header, logs: list[Any]) -> None:
-    events = in_order(parse_logs(CHAIN_ID, header, logs))
+    events, _ = in_order(parse_logs(CHAIN_ID, header, logs))
     assert not Completeness(CHAIN_ID).reason(header, events)
 
 

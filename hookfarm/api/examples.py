@@ -161,7 +161,7 @@ BACKFILL = {
     "blocks_per_second": 1250.0,
     "remaining_ms": 1_800_000,
     "reason": "",
-    "events": 31000000,
+    "logs_received": 310000,
     "delivered_new": 4100,
     "already_delivered": 0,
     "queued": 310,

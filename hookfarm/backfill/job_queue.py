@@ -58,14 +58,14 @@ class MatchedLog(NamedTuple):
 class Batch:
     """Some blocks of a backfill; `position` is the last of them.
 
-    `already_delivered` counts further matching logs that were sent earlier. `checked`: `position` must be a
-    published block.
+    `logs_received` counts logs received from nodes since the batch before, `already_delivered` further matching
+    logs that were sent earlier. `checked`: `position` must be a published block.
     """
 
     position_before: Checkpoint | None
     position: Checkpoint
     blocks: int
-    events: int
+    logs_received: int
     logs: Sequence[MatchedLog] = ()
     already_delivered: int = 0
     checked: bool = False
@@ -93,7 +93,7 @@ async def submit(
             "" if batch.position_before is None else batch.position_before.encode(),
             batch.position.encode(),
         ),
-        *(int(batch.checked), int(batch.is_last), batch.blocks, batch.events, batch.already_delivered),
+        *(int(batch.checked), int(batch.is_last), batch.blocks, batch.logs_received, batch.already_delivered),
         *(RETENTION_SECONDS, _lock_ms() if lock else 0),
     ]
     for log in batch.logs:

@@ -26,6 +26,7 @@ from hookfarm.backfill.state import Backfill, Progress, locked_by
 from hookfarm.chain.block import Block, Head, linked
 from hookfarm.chain.block_feed import BlockFeed
 from hookfarm.chain.failover import Failover, FailoverListener
+from hookfarm.chain.filtered_reader import FilteredReader
 from hookfarm.chain.node import Node
 from hookfarm.chain.node_pool import NodeProfile
 from hookfarm.chain.prover import Prover
@@ -97,6 +98,8 @@ class BackfillRun:
         )
         self._prover = Prover(plan.chain.chain_id, plan.chain.verify)
         self._prover.transfers = plan.wants_transfers
+        criteria = selection.log_criteria(plan)
+        self._filtered = None if criteria is None else FilteredReader(self._prover, criteria)
         self._history = RememberedBlocksExtension(self._stream, self._prover)
         self._rate = SlidingRate(RATE_SECONDS)
         self._position = stored.position
@@ -105,6 +108,9 @@ class BackfillRun:
             stored.already_delivered,
             0,
         )
+        self._logs_received = stored.logs_received
+        self._logs_submitted = 0
+        """Logs received in this run that the stored state includes."""
         self._reason = ""
 
     @property
@@ -164,7 +170,8 @@ class BackfillRun:
 
     async def _read_on(self, node: Node) -> None:
         """Read blocks until the end of the plan or until a reorg."""
-        async with BlockFeed(node, self._prover, self._next, Head(self._plan.to_block)) as feed:
+        head = Head(self._plan.to_block)
+        async with BlockFeed(node, self._prover, self._next, head, self._filtered) as feed:
             while blocks := await feed.batch():
                 parent = blocks[0].header.parent_hash
                 following = linked(self._position.block_hash if self._position else parent, blocks)
@@ -198,7 +205,7 @@ class BackfillRun:
             self._position,
             Checkpoint(last.number, last.block_hash),
             len(blocks),
-            sum(len(block.entries) for block in blocks),
+            self._prover.received - self._logs_submitted,
             selected.logs,
             selected.already_delivered,
             checked=last.number > view.settled,
@@ -233,6 +240,8 @@ class BackfillRun:
         if result == "moved":
             number = await self._submitted_before(batch)
         self._position = batch.position
+        self._logs_submitted += batch.logs_received
+        self._logs_received += batch.logs_received
         self._delivered_new += number
         self._already_delivered += batch.already_delivered + len(batch.logs) - number
         self._report("")
@@ -294,6 +303,7 @@ class BackfillRun:
             self._delivered_new,
             self._already_delivered,
             self._queued,
+            self._logs_received,
             self._rate.add(time.monotonic(), blocks),
             reason,
         )

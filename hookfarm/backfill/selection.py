@@ -13,15 +13,20 @@ import redis
 
 from hookfarm.backfill.chain_view import ChainView
 from hookfarm.backfill.job_queue import BackfillJob, MatchedLog
+from hookfarm.backfill.plan import BackfillPlan
 from hookfarm.chain.block import Block
+from hookfarm.chain.filtered_reader import LogCriteria, build_criteria
 from hookfarm.delivery_queue import EntryResult, FollowUp, HistoryUpdate
 from hookfarm.event_stream import StreamEntry
 from hookfarm.matching import history, notifications
 from hookfarm.matching.entry import read_event
+from hookfarm.matching.filters import restrictions
 from hookfarm.matching.history import History
 from hookfarm.matching.index import Index
 from hookfarm.store import keys
 
+_BY_BLOOM = "bloom"
+"""The setting `verify` with which a bloom is a proof, and its default."""
 _OLDER_THAN_ANY_ENTRY = b"0-0"
 """Gives live entries precedence over those of a backfill."""
 
@@ -31,6 +36,16 @@ class Selection(NamedTuple):
 
     logs: list[MatchedLog]
     already_delivered: int
+
+
+def log_criteria(plan: BackfillPlan) -> LogCriteria | None:
+    """Return the criteria of all logs that the plan's subscriptions may match; None = all logs are read.
+
+    They are if blooms are no proof on the chain, and for transfers, which need whole blocks.
+    """
+    if plan.wants_transfers or plan.chain.verify not in (None, _BY_BLOOM):
+        return None
+    return build_criteria([restrictions(each) for each in plan.endpoint.subscriptions])
 
 
 async def select(

@@ -42,7 +42,7 @@ class BackfillStatus(TypedDict):
     blocks_per_second: float | None
     remaining_ms: Annotated[int | None, "null = unknown."]
     reason: Annotated[str, "Reason for a lack of progress; empty if it progresses."]
-    events: int
+    logs_received: Annotated[int, "Logs received from nodes, matching or not."]
     delivered_new: Annotated[int, "Matches queued by it."]
     already_delivered: Annotated[int, "Matches delivered or queued earlier."]
     queued: Annotated[int, "Jobs in its endpoint's backfill queue."]
@@ -69,7 +69,7 @@ class Backfill:
     subscription: str | None
     position: Checkpoint | None
     blocks: int
-    events: int
+    logs_received: int
     delivered_new: int
     already_delivered: int
     started_ms: int
@@ -121,7 +121,7 @@ class Backfill:
             "blocks_per_second": self.per_second if self.running else None,
             "remaining_ms": self.remaining_ms,
             "reason": self.reason if self.running else "",
-            "events": self.events,
+            "logs_received": self.logs_received,
             "delivered_new": self.delivered_new,
             "already_delivered": self.already_delivered,
             "queued": self.queued,
@@ -137,7 +137,8 @@ class Progress:
     """The progress of a running backfill: `blocks` of `total` are read.
 
     `delivered_new` matching logs were queued by it, `already_delivered` ones sent or queued earlier. `queued`
-    counts the jobs in the endpoint's backfill queue. `reason` is the reason for a lack of progress, or empty.
+    counts the jobs in the endpoint's backfill queue, `logs_received` the logs received from nodes. `reason` is the
+    reason for a lack of progress, or empty.
     """
 
     at_block: int | None
@@ -146,6 +147,7 @@ class Progress:
     delivered_new: int
     already_delivered: int
     queued: int
+    logs_received: int
     blocks_per_second: float | None
     reason: str = ""
 
@@ -281,7 +283,7 @@ def _time(client: redis.Redis) -> tuple[int, int]:
 def _backfill(name: str, replies: Sequence[Any], now_ms: int) -> Backfill:
     stored, heartbeat_ms, queued, owner, lock_ms = replies
     facts = {field.decode(): value.decode() for field, value in stored.items()}
-    numbers = {field: int(facts.get(field, 0)) for field in ("blocks", "events", "added", "known", "started_ms")}
+    numbers = {field: int(facts.get(field, 0)) for field in ("blocks", "received", "added", "known", "started_ms")}
     return Backfill(
         name,
         facts["endpoint"],
@@ -291,7 +293,7 @@ def _backfill(name: str, replies: Sequence[Any], now_ms: int) -> Backfill:
         facts["subscription"] or None,
         Checkpoint.decode(facts["at"]) if "at" in facts else None,
         blocks=numbers["blocks"],
-        events=numbers["events"],
+        logs_received=numbers["received"],
         delivered_new=numbers["added"],
         already_delivered=numbers["known"],
         started_ms=numbers["started_ms"],

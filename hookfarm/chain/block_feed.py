@@ -5,6 +5,7 @@ from collections import deque
 from types import TracebackType
 
 from hookfarm.chain.block import Block, Head
+from hookfarm.chain.filtered_reader import FilteredReader
 from hookfarm.chain.node import Node
 from hookfarm.chain.prover import Prover
 from hookfarm.errors import ChainUnavailable
@@ -23,14 +24,20 @@ class BlockFeed:
     """Feed of the blocks from `first` to `head`, fetched ahead. Leaving its context cancels pending requests.
 
     Blocks are fetched by number, so each one is canonical by itself. The caller checks their parent hashes, which
-    also prove that null rounds have no block.
+    also prove that null rounds have no block. With a FilteredReader, blocks before the head may lack logs that do
+    not meet its criteria.
     """
 
-    def __init__(self, node: Node, prover: Prover, first: int, head: Head) -> None:
+    def __init__(
+        self, node: Node, prover: Prover, first: int, head: Head, filtered: FilteredReader | None = None
+    ) -> None:
         self._node = node
         self._prover = prover
         self._next = first
         self._head = head
+        self._far: FilteredReader | Prover = prover if filtered is None else filtered
+        # A filtered piece is read by hash, so a reorg does no harm. The head itself must be there.
+        self._far_end = head.number - (NEAR_BLOCKS if filtered is None else 1)
         self._fetching: deque[asyncio.Task[list[Block]]] = deque()
         self._ready: deque[Block] = deque()
 
@@ -77,16 +84,15 @@ class BlockFeed:
     def _fetch_ahead(self) -> None:
         while len(self._fetching) < IN_FLIGHT and self._next <= self._head.number:
             first, last = self._next, self._piece_end()
-            far = last <= self._head.number - NEAR_BLOCKS
-            fetch = self._prover.range(self._node, first, last) if far else self._near(first, last)
+            far = last <= self._far_end
+            fetch = self._far.range(self._node, first, last) if far else self._near(first, last)
             self._fetching.append(asyncio.create_task(fetch))
             self._next = last + 1
 
     def _piece_end(self) -> int:
         """Return the last block of the next piece, which is wholly near the head or wholly far behind it."""
-        far_end = self._head.number - NEAR_BLOCKS
-        if self._next <= far_end:
-            return min(self._next + self._prover.max_blocks(self._node) - 1, far_end)
+        if self._next <= self._far_end:
+            return min(self._next + self._far.max_blocks(self._node) - 1, self._far_end)
         return min(self._next + NEAR_PIECE - 1, self._head.number)
 
     async def _near(self, first: int, last: int) -> list[Block]:

@@ -17,7 +17,7 @@ Not all nodes count the logs of a block from 0. Indices are kept if they are dis
 duplicate ones would give two events one identity, so they are replaced by the places in the block's receipts.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 
@@ -133,6 +133,20 @@ class Completeness:
             return has_reverts and not _bloom_of(events) & ~int(header.logs_bloom, 16)
         is_dense = self._verify == "none" or all(event["log_index"] < len(events) for event in events)
         return is_dense and not has_absent and not self.uses_bloom(header)
+
+    def without_logs_of(self, headers: Sequence[Header], may_have: Callable[[int], bool]) -> frozenset[int]:
+        """Return the numbers of the blocks whose bloom proves that they have no log of a filter.
+
+        `may_have` returns whether a bloom allows such logs. Equal blooms may be constant, so that two different
+        ones are needed. A bloom of zeros is a proof only above a block with another bloom: some chains have blooms
+        only since a certain block. That lowest block is never in the result, so its logs show what blooms contain.
+        """
+        proving = [each for each in headers if each.number >= self._whole_since and self.uses_bloom(each)]
+        if self._verify != "bloom" or len({each.logs_bloom for each in proving}) < 2:
+            return frozenset()
+        candidates = [each for each in headers if each.number > proving[0].number]
+        usable = [each for each in candidates if each.bloom_is_zero or self.uses_bloom(each)]
+        return frozenset(each.number for each in usable if not may_have(int(each.logs_bloom or "0x0", 16)))
 
 
 def in_order(events: Sequence[Event]) -> tuple[list[Event], bool]:

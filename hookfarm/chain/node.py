@@ -5,7 +5,8 @@ Calls for the safe and finalized block share batches with other calls, at most o
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,6 +28,8 @@ NULL_ROUND = "null round"
 """In Filecoin's error for a number without a block. The parent hash of the next block proves it."""
 BROKEN_BATCH_DIVISOR = 4
 """Divides a batch that fails without an error of JSON-RPC: three time-outs at most lead to single calls."""
+
+NO_FILTER: Mapping[str, Any] = MappingProxyType({})
 
 NORMAL_DISTANCE = 2
 """Normal difference of two nodes, in blocks."""
@@ -113,13 +116,14 @@ class Node:
         found = [(number, result_or_raise(answer)) for number, answer in pairs if not _is_null_round(answer)]
         return [(self.read_header(number, raw), raw) for number, raw in found]
 
-    async def logs_between(self, first: int, last: int) -> list[Any]:
+    async def logs_between(self, first: int, last: int, log_filter: Mapping[str, Any] = NO_FILTER) -> list[Any]:
         """Return the logs of the canonical blocks in a range, all of which the node has.
 
+        `log_filter`: `address` and `topics` as in `eth_getLogs`.
         A lagging node silently omits logs beyond its head. So the same batch reads its head, which must not be
         inside the range.
         """
-        criteria = {"fromBlock": hex(first), "toBlock": hex(last)}
+        criteria = {"fromBlock": hex(first), "toBlock": hex(last), **log_filter}
         logs, head = await self.request_all([("eth_getLogs", [criteria]), ("eth_blockNumber", [])])
         if quantity(result_or_raise(head)) < last:
             raise ChainUnavailable(f"{self.origin}: does not have block {last}")

@@ -17,6 +17,8 @@ FAILURE_KINDS = ("refused", "rate_limited", "unavailable")
 
 FIRST_RANGE_BLOCKS = 64
 MAX_RANGE_BLOCKS = 10_000
+MAX_FILTER_VALUES = 1_000
+"""Addresses, or topics at one position, in one filter: the limit of geth and Erigon. Some nodes allow 10."""
 TARGET_LOGS = 4_000
 """Logs per response, about 2 MB; a larger one would delay the newest blocks."""
 
@@ -113,6 +115,10 @@ class NodeProfile:
         self.origin = origin(url)
         self.bucket = bucket
         self.ranges = RangeSize()
+        self.filtered_ranges = RangeSize()
+        """Like `ranges`, for `eth_getLogs` with addresses or topics."""
+        self.filter_addresses = MAX_FILTER_VALUES
+        """Addresses in one filter of `eth_getLogs`; a refusal halves it."""
         self.unanswered_tags: dict[str, int] = {}
         """Tags without a block so far, with the head at the first call."""
         self.batches = BatchSize()

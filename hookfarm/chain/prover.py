@@ -80,6 +80,8 @@ class Prover:
         """Blocks with logs beyond the bloom, on which both sources agree."""
         self.renumbered = 0
         """Blocks with new log indices."""
+        self.received = 0
+        """Logs received from nodes, whatever became of them."""
         self.notices: list[tuple[str, int]] = []
         """What was learned about the chain's proofs, each once, with the block. Readers clear the list."""
         self.transfers = False
@@ -129,12 +131,23 @@ class Prover:
             raise ChainUnavailable(f"{node.origin}: does not have a block that it announced")
         return await self._proven_all(node, headers, answers[: len(calls)])
 
-    async def range(self, node: Node, first: int, last: int) -> list[Block]:
-        """Return the canonical blocks of a range, halved until the node accepts each part."""
+    def without_logs_of(self, headers: Sequence[Header], may_have: Callable[[int], bool]) -> frozenset[int]:
+        """Return the numbers of the blocks that are proven to have no log of a filter.
+
+        See `Completeness.without_logs_of`. Empty if blooms of the chain omit logs, as far as known.
+        """
+        self._checks.learn(headers)
+        return frozenset() if self.beyond_bloom else self._checks.without_logs_of(headers, may_have)
+
+    async def range(self, node: Node, first: int, last: int, known: Sequence[Header] | None = None) -> list[Block]:
+        """Return the canonical blocks of a range, halved until the node accepts each part.
+
+        `known`: the headers of these and perhaps further blocks, if they are known.
+        """
         if self._needs_receipts or self._by_receipts or first == last:
             return await self.canonical(node, range(first, last + 1))
         try:
-            return await self._range(node, first, last)
+            return await self._range(node, first, last, known)
         except RateLimited:
             raise
         except ChainUnavailable:
@@ -142,10 +155,16 @@ class Prover:
                 raise
             node.profile.ranges.refused(last - first + 1)
         left, right = halves(first, last)
-        return await self.range(node, *left) + await self.range(node, *right)
+        return await self.range(node, *left, known) + await self.range(node, *right, known)
 
-    async def _range(self, node: Node, first: int, last: int) -> list[Block]:
-        logs, headers = await asyncio.gather(node.logs_between(first, last), node.headers(range(first, last + 1)))
+    async def _range(self, node: Node, first: int, last: int, known: Sequence[Header] | None) -> list[Block]:
+        if known is None:
+            wanted = node.headers(range(first, last + 1))
+            logs, headers = await asyncio.gather(node.logs_between(first, last), wanted)
+        else:
+            logs = await node.logs_between(first, last)
+            headers = [header for header in known if first <= header.number <= last]
+        self.received += len(logs)
         if looks_capped(len(logs)):
             raise Refused(f"{node.origin}: exactly {len(logs)} logs, probably truncated")
         self._checks.learn(headers)
@@ -187,7 +206,9 @@ class Prover:
             return Block(header, await self._settle(node, header, first, self._ask_receipts))
         try:
             receipts = require_list(result_or_raise(answer), f"{node.origin}: receipts of block {header.number}")
-            first = self._judge(_RECEIPTS, header, receipt_logs(header, receipts))
+            logs = receipt_logs(header, receipts)
+            self.received += len(logs)
+            first = self._judge(_RECEIPTS, header, logs)
         except (Refused, Incomplete) as error:
             first = _Found(_RECEIPTS, None, str(error))
         return Block(header, await self._settle(node, header, first, self._ask_receipts, self._ask_logs))
@@ -265,6 +286,7 @@ class Prover:
         logs = require_list(result_or_raise(answer), f"{node.origin}: eth_getLogs")
         if not logs and self._checks.needs_receipts(header):
             return _Found(_LOGS, [], NO_LOGS)
+        self.received += len(logs)
         return self._judge(_LOGS, header, logs)
 
     async def _ask_logs(self, node: Node, header: Header) -> _Found:
@@ -288,6 +310,7 @@ class Prover:
 
     def _judge_receipts(self, header: Header, receipts: Receipts) -> _Found:
         """Judge the logs of a block's receipts. If some are absent, only a bloom proves the logs complete."""
+        self.received += len(receipts.logs)
         found = self._judge(_RECEIPTS, header, receipts.logs, receipts)
         proven = not receipts.absent or found.reason or self._checks.uses_bloom(header)
         return found if proven else found._replace(reason=f"no receipts of {len(receipts.absent)} transactions")
@@ -346,6 +369,7 @@ class Prover:
     def _by_roots(self, roots: RootProof, header: Header, raw: Any, receipts: Receipts) -> list[Event]:
         if not roots.check_header(header, raw):
             self._notice(OTHER_HASH, header)
+        self.received += len(receipts.logs)
         return roots.events(header, raw, receipts)
 
 

@@ -161,7 +161,8 @@ def _perform(given: Config, plan: BackfillPlan, position: Backfill, as_json: boo
         waits = f"; {last.queued:,} waiting in the backfill queue" if last.queued else ""
         known = f", {last.already_delivered:,} skipped" if last.already_delivered else ""
         span = f"blocks {plan.request.from_block:,} to {plan.to_block:,}"
-        click.echo(f"{span}: {last.delivered_new:,} matches queued{known}{waits}")
+        read = f"; {last.logs_received:,} logs read"
+        click.echo(f"{span}: {last.delivered_new:,} matches queued{known}{waits}{read}")
     else:
         click.echo("stopped; run the same command to continue", err=True)
     return 0 if done else 1
@@ -187,7 +188,9 @@ def _print_done_before(position: Backfill, as_json: bool) -> None:
     total = position.to_block - position.from_block + 1
     if as_json:
         was = Progress(
-            position.to_block, total, total, position.delivered_new, position.already_delivered, 0, None
+            position.to_block,
+            *(total, total, position.delivered_new, position.already_delivered, 0, position.logs_received),
+            None,
         )
         print_progress("done", was)
     else:
@@ -218,7 +221,8 @@ def progress_line(progress: Progress) -> str:
     left = UNKNOWN if progress.seconds_left is None else elapsed(progress.seconds_left)
     speed = progress.reason or f"{rate(progress.blocks_per_second)} blocks/s  {left} left"
     done = f"{count(progress.blocks)} of {count(progress.total)} blocks"
-    return plain(f"{done}  {count(progress.delivered_new)} matches  {count(progress.queued)} waiting  {speed}")
+    matches = f"{count(progress.logs_received)} logs read  {count(progress.delivered_new)} matches"
+    return plain(f"{done}  {matches}  {count(progress.queued)} waiting  {speed}")
 
 
 def print_progress(state: str, progress: Progress) -> None:
@@ -231,6 +235,7 @@ def print_progress(state: str, progress: Progress) -> None:
         "delivered_new": progress.delivered_new,
         "already_delivered": progress.already_delivered,
         "queued": progress.queued,
+        "logs_received": progress.logs_received,
         "blocks_per_second": progress.blocks_per_second,
         "remaining_ms": None if progress.seconds_left is None else round(1000 * progress.seconds_left),
         "reason": progress.reason,

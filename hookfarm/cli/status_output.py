@@ -8,9 +8,10 @@ from hookfarm.cli.output import UNKNOWN, count, elapsed, plain, rate
 
 NODE_HEADINGS = ("chain", "node", "state", "retry in", "requests", "errors", "last error")
 BACKFILL_HEADINGS = (
-    *("endpoint", "chain", "blocks", "state", "read", "done", "blocks/s", "left", "new", "skipped", "queued"),
-    "reason",
+    *("endpoint", "chain", "blocks", "state", "read", "done", "blocks/s", "left", "logs read", "new", "skipped"),
+    *("queued", "reason"),
 )
+_BACKFILL_COUNTS = ("logs_received", "delivered_new", "already_delivered", "queued")
 _UNUSABLE = ("cooldown", "wrong_chain")
 
 # Chains and their nodes
@@ -78,7 +79,7 @@ def _last_error(node: Mapping[str, Any], now_ms: int) -> str:
 def backfill_row(backfill: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the cells below BACKFILL_HEADINGS."""
     span = f"{backfill['from_block']:,}-{backfill['to_block']:,}"
-    numbers = (count(backfill[name]) for name in ("delivered_new", "already_delivered", "queued"))
+    numbers = (count(backfill[name]) for name in _BACKFILL_COUNTS)
     return (
         *(backfill["endpoint"], str(backfill["chain_id"]), span, backfill["state"]),
         *(count(backfill["blocks"]), _share(backfill), rate(backfill["blocks_per_second"]), _left(backfill)),

@@ -60,9 +60,10 @@ KINDS: Mapping[str, FaultKind] = MappingProxyType(
             {"method": None},
         ),
         "omitted_logs": FaultKind(
-            "eth_getLogs omits its last logs, or its first ones. Occasion: a result with logs",
-            {"logs": 1, "where": "last"},
-            {"where": ("last", "first")},
+            "eth_getLogs omits its last logs, or its first ones; with `answers` filtered, only in answers to "
+            "requests with addresses or topics. Occasion: a result with logs",
+            {"logs": 1, "where": "last", "answers": "all"},
+            {"where": ("last", "first"), "answers": ("all", "filtered")},
         ),
         "omitted_receipt_logs": FaultKind(
             "eth_getBlockReceipts omits the last logs of the block. Occasion: a result with logs",
@@ -94,6 +95,11 @@ KINDS: Mapping[str, FaultKind] = MappingProxyType(
             "eth_getLogs refuses results of more logs than this; `provider` as above. Occasion: a refusal",
             {"logs": 100, "code": -32005, "message": "query returned more than 100 results", "provider": ""},
             {"provider": ("", *PROVIDER_ERRORS)},
+        ),
+        "refused_filters": FaultKind(
+            "eth_getLogs refuses filters with more addresses, or topics at one position, than this. "
+            "Occasion: a refusal",
+            {"values": 1000, "code": -32602, "message": "exceed max addresses or topics per search position"},
         ),
         "clamped_ranges": FaultKind(
             "eth_getLogs clamps a range beyond the head instead of refusing it. Occasion: a clamped range"

@@ -239,7 +239,9 @@ def _transaction_receipt(view: LaggedChain, transaction_hash: Any) -> JsonObject
     block, index = found
     if index >= system_transactions(view.node.faults, block)[0] or _is_phantom(view.node, block, index):
         return None
-    return _shown_receipt(view.node, receipts_json(view.node.faults, block)[index])
+    shown = _shown_receipt(view.node, receipts_json(view.node.faults, block)[index])
+    view.node.logs_served += len(shown["logs"])
+    return shown
 
 
 def _is_phantom(node: DevNode, block: DevBlock, index: int) -> bool:
@@ -252,7 +254,9 @@ def _block_receipts(view: LaggedChain, block_id: Any) -> list[JsonObject] | None
     block = any_block(view, 0, block_id)
     if block is None:
         return None
-    return [_shown_receipt(view.node, receipt) for receipt in _receipts(view.node, block)]
+    shown = [_shown_receipt(view.node, receipt) for receipt in _receipts(view.node, block)]
+    view.node.logs_served += sum(len(receipt["logs"]) for receipt in shown)
+    return shown
 
 
 def _receipts(node: DevNode, block: DevBlock) -> list[JsonObject]:

@@ -37,6 +37,8 @@ class DevNode:
         self.paused = False
         self.requests_by_method: Counter[str] = Counter()
         self.transport_requests: Counter[str] = Counter()
+        self.logs_served = 0
+        """Logs in the results of `eth_getLogs` and in receipts."""
         self.listeners: set[Listener] = set()
         self.watchers: list[Watcher] = []
         self.connections: set[Callable[[], None]] = set()
@@ -108,8 +110,8 @@ class DevNode:
     def stats(self) -> dict[str, Any]:
         """Return the head, the counters and the faults of the node.
 
-        `requests` counts HTTP requests and WebSocket messages, `methods` the calls in them. `transfers_emitted`
-        counts all mined logs, `transfers_canonical` excludes removed ones.
+        `requests` counts HTTP requests and WebSocket messages, `methods` the calls in them, `logs_served` the logs
+        in results. `transfers_emitted` counts all mined logs, `transfers_canonical` excludes removed ones.
         """
         head = self.chain.head
         return {
@@ -123,6 +125,7 @@ class DevNode:
             "websockets": len(self.connections),
             "requests": dict(self.transport_requests),
             "methods": dict(self.requests_by_method),
+            "logs_served": self.logs_served,
             "faults": self.faults.listing(),
         }
 

@@ -129,6 +129,10 @@ class LogFilter:
     addresses: frozenset[str]
     topics: tuple[frozenset[str], ...]
 
+    @property
+    def matches_all(self) -> bool:
+        return not self.addresses and not any(self.topics)
+
     def matches(self, log: JsonObject) -> bool:
         if self.addresses and log["address"] not in self.addresses:
             return False
@@ -173,6 +177,7 @@ def get_logs(view: LaggedChain, criteria: object) -> list[JsonObject]:
     if not isinstance(criteria, dict):
         raise invalid_argument(0, "json: cannot unmarshal non-object into a filter")
     log_filter = log_filter_argument(0, criteria)
+    _refuse_wide(view, log_filter)
     if criteria.get("blockHash") is not None:
         block = _block_of_hash(view, criteria)
         first = last = block.number
@@ -181,7 +186,9 @@ def get_logs(view: LaggedChain, criteria: object) -> list[JsonObject]:
         first, last = _range(view, criteria)
         logs = _logs_of_range(view, first, last, log_filter)
     _refuse_many(view, logs, first, last)
-    return altered_logs(view.node.faults, _cap(view, _omit(view, logs)))
+    shown = altered_logs(view.node.faults, _cap(view, _omit(view, logs, log_filter)))
+    view.node.logs_served += len(shown)
+    return shown
 
 
 def log_filter_argument(position: int, criteria: dict[str, Any]) -> LogFilter:
@@ -246,6 +253,13 @@ def _refuse_long(view: LaggedChain, first: int, last: int) -> None:
         raise _refusal(fault, first, last)
 
 
+def _refuse_wide(view: LaggedChain, log_filter: LogFilter) -> None:
+    fault = view.node.faults.active("refused_filters")
+    if fault and max(map(len, (log_filter.addresses, *log_filter.topics))) > fault.number("values"):
+        view.node.faults.use(fault)
+        raise RpcError(fault.number("code"), fault.text("message"))
+
+
 def _refuse_many(view: LaggedChain, logs: list[JsonObject], first: int, last: int) -> None:
     fault = view.node.faults.active("refused_results")
     if fault and len(logs) > fault.number("logs"):
@@ -257,10 +271,11 @@ def _refusal(fault: Fault, first: int, last: int) -> RpcError:
     return range_error(fault.text("provider"), fault.number("code"), fault.text("message"), first, last)
 
 
-def _omit(view: LaggedChain, logs: list[JsonObject]) -> list[JsonObject]:
-    fault = view.node.faults.take("omitted_logs") if logs else None
-    if fault is None:
+def _omit(view: LaggedChain, logs: list[JsonObject], log_filter: LogFilter) -> list[JsonObject]:
+    fault = view.node.faults.active("omitted_logs") if logs else None
+    if fault is None or (fault.text("answers") == "filtered" and log_filter.matches_all):
         return logs
+    view.node.faults.use(fault)
     if fault.text("where") == "first":
         return logs[fault.number("logs") :]
     return logs[: max(0, len(logs) - fault.number("logs"))]

@@ -137,6 +137,16 @@ def dimensions(event: Event) -> Log:
     return (event["address"], *event["topics"])
 
 
+def restrictions(subscription: Subscription) -> dict[int, tuple[str, ...]]:
+    """Return the allowed values of a log's dimensions, without those that may have any value.
+
+    A log outside them does not match the subscription, for any data. Raises InvalidInput like `compile_filter`.
+    """
+    signature = None if subscription.event is None else parse(subscription.event)
+    allowed = _allowed(subscription, signature, split_condition(subscription.where, signature))
+    return {dimension: values for dimension, values in allowed.items() if values}
+
+
 def compile_filter(endpoint: str, position: int, subscription: Subscription) -> Filter:
     """Compile a subscription to logs. Raises InvalidInput for an invalid event signature or condition."""
     signature = None if subscription.event is None else parse(subscription.event)

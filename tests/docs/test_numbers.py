@@ -7,7 +7,9 @@ import pytest
 from hookfarm.api import idempotency
 from hookfarm.backfill import job_queue
 from hookfarm.backfill.state import HEARTBEAT_TIMEOUT_SECONDS
+from hookfarm.chain.filtered_reader import MAX_PIECE_BLOCKS
 from hookfarm.chain.head_signal import NOT_YET_BLOCKS, REFUSALS_BELIEVED
+from hookfarm.chain.node_pool import MAX_FILTER_VALUES
 from hookfarm.config import MAX_PROCESSORS, MAX_WORKERS, SETTINGS
 from hookfarm.config.settings import DEFAULT_RETRY_SCHEDULE
 from hookfarm.delivery_queue.enqueue import FINALIZED_CONFIRMATIONS, SAFE_CONFIRMATIONS
@@ -127,6 +129,8 @@ PHRASES: list[tuple[str, str]] = [
     (how_to("filter"), f"up to {MAX_SUBSCRIPTIONS} subscriptions"),
     (how_to("come-from-alchemy"), f"{MAX_ADDRESSES:,} equal subscriptions"),
     (how_to("backfill"), f"for {DEFAULT['delivery_log_age'] / DAY:g} days by default (`delivery_log_age`)"),
+    (how_to("backfill"), f"more than {MAX_FILTER_VALUES:,} addresses"),
+    (decision("0005-chain-proofs"), f"pieces of up to {MAX_PIECE_BLOCKS} blocks"),
     (how_to("backfill"), f"without a heartbeat for {HEARTBEAT_TIMEOUT_SECONDS:g} s"),
     (how_to("backfill"), f"listed for {job_queue.RETENTION_SECONDS / DAY:g} days"),
     (how_to("finality-for-money"), f"{FINALIZED_CONFIRMATIONS} and {SAFE_CONFIRMATIONS} blocks"),

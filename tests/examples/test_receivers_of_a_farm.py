@@ -72,7 +72,7 @@ class Farm:
 @pytest.fixture(scope="module")
 def farm() -> Iterator[Farm]:
     """A service that misses the 10 s of a start on a slow machine gets another start."""
-    distances = {"safe_distance": FINALIZED_DISTANCE - 1, "finalized_distance": FINALIZED_DISTANCE}
+    distances: dict[str, Any] = {"safe_distance": FINALIZED_DISTANCE - 1, "finalized_distance": FINALIZED_DISTANCE}
     with (
         running_redis() as server,
         running_devchain(chain_id=CHAIN, logs_per_block=3, transfers_per_block=2, **distances) as chain,

@@ -9,6 +9,7 @@ from hookfarm.chain.head_signal import FinalityTags, HeadSignal
 from hookfarm.chain.node import Node
 from hookfarm.chain.node_pool import NodeProfile, TokenBucket
 from hookfarm.chain.rpc import Call, Refused
+from hookfarm.devchain.queries import parse_log_filter
 from hookfarm.errors import ChainUnavailable
 from tests.support.chain_samples import full_block, raw_header, receipts
 
@@ -28,6 +29,9 @@ class FakeNode(Node):
         self.receipts_supported = True
         self.longest_range = 10_000
         self.most_logs = 10**9
+        self.most_addresses = 10**9
+        self.unfiltered_only = False
+        self.left_out: set[int] = set()
         self.most_whole_blocks = 10_000
         self.whole: dict[int, Any] = {}
         self.blooms: dict[int, str | None] = {}
@@ -90,7 +94,9 @@ class FakeNode(Node):
         if method == "eth_getLogs" and "blockHash" in parameters[0]:
             return self._logs(int(parameters[0]["blockHash"], 16))
         if method == "eth_getLogs":
-            return self._range(int(parameters[0]["fromBlock"], 16), int(parameters[0]["toBlock"], 16))
+            criteria = parameters[0]
+            found = self._range(int(criteria["fromBlock"], 16), int(criteria["toBlock"], 16))
+            return found if isinstance(found, Refused) else self._filtered(criteria, found)
         if method in ("eth_getBlockByHash", "eth_getBlockByNumber"):
             return self._whole(int(parameters[0], 16))
         if method == "eth_getTransactionReceipt":
@@ -114,6 +120,16 @@ class FakeNode(Node):
 
     def _logs(self, number: int) -> Any:
         return self.answered[number] if number in self.answered else self.chain[number][1]
+
+    def _filtered(self, criteria: Any, logs: list[Any]) -> Any:
+        """The logs that a filter matches, without those of the blocks that are left out of such answers."""
+        wanted = parse_log_filter(criteria)
+        if wanted.matches_all:
+            return logs
+        if self.unfiltered_only or len(wanted.addresses) > self.most_addresses:
+            return Refused("-32602 exceed max addresses or topics per search position")
+        told = [each for each in logs if int(each["blockNumber"], 16) not in self.left_out]
+        return [each for each in told if wanted.matches(each | {"address": each["address"].lower()})]
 
     def _range(self, first: int, last: int) -> Any:
         if last - first + 1 > self.longest_range:

@@ -73,6 +73,7 @@ function describe(backfill, share) {
     `${count(backfill.blocks)} of ${count(backfill.total)} blocks, ${percent(share)}`,
     backfill.blocks_per_second === null ? "" : `${rate(backfill.blocks_per_second)} blocks/s`,
     backfill.remaining_ms === null ? "" : `${duration(backfill.remaining_ms)} left`,
+    `${count(backfill.logs_received)} logs read`,
     `${count(backfill.delivered_new)} queued`,
     `${count(backfill.queued)} in the backfill queue`,
     reasonFor(backfill),

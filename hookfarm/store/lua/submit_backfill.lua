@@ -13,7 +13,7 @@
 -- KEYS 1 state of the backfill HASH   2 the chain's blocks HASH
 -- ARGV 1 name of the backfill   2 endpoint   3 expected position of the backfill, '' = before the first block
 --      4 last block of the batch, '<number>:<hash>'   5 '1' = that block must be published   6 '1' = last batch
---      7 number of blocks   8 number of events   9 number of events that the endpoint was sent before
+--      7 number of blocks   8 number of logs received from nodes   9 number of events that the endpoint was sent before
 --      10 seconds until the state of an abandoned backfill expires
 --      11 ms until the endpoint's lock expires, 0 = the endpoint is not ordered
 --      then for each matching log: its block ('<chain>:<hash>', '' = the log has no history); its index (t<index> for a
@@ -120,7 +120,7 @@ each_log(function(parts, _, first_job)
   end
 end)
 redis.call('HINCRBY', KEYS[1], 'blocks', ARGV[7])
-redis.call('HINCRBY', KEYS[1], 'events', ARGV[8])
+redis.call('HINCRBY', KEYS[1], 'received', ARGV[8])
 redis.call('HINCRBY', KEYS[1], 'added', added)
 redis.call('HINCRBY', KEYS[1], 'known', known)
 redis.call('HSET', KEYS[1], 'updated_ms', digits(now_ms))

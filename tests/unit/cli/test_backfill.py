@@ -9,7 +9,14 @@ from hookfarm.backfill.state import Progress
 from hookfarm.cli.backfill import progress_display
 
 PROGRESS = Progress(
-    at_block=1200, blocks=200, total=800, delivered_new=7, already_delivered=1, queued=3, blocks_per_second=100.0
+    at_block=1200,
+    blocks=200,
+    total=800,
+    delivered_new=7,
+    already_delivered=1,
+    queued=3,
+    logs_received=1500,
+    blocks_per_second=100.0,
 )
 
 
@@ -19,7 +26,7 @@ def test_a_terminal_sees_a_bar_with_speed_matches_and_the_time_left() -> None:
         show(PROGRESS)
     drawn = seen.getvalue()
     assert "25%" in drawn
-    assert "200 of 800 blocks  7 matches  3 waiting  100.0 blocks/s  0:06 left" in drawn
+    assert "200 of 800 blocks  1,500 logs read  7 matches  3 waiting  100.0 blocks/s  0:06 left" in drawn
 
 
 def test_without_a_terminal_there_is_a_line_now_and_then_and_one_when_it_gets_stuck(

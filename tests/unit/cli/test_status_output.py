@@ -66,7 +66,7 @@ def test_catching_up_has_a_speed_and_a_time() -> None:
 
 RUNNING = Backfill(
     name="ep_1:7:1:4000:", endpoint="ep_1", chain_id=7, from_block=1, to_block=4000, subscription=None,
-    position=Checkpoint(1000, "0xa"), blocks=1000, events=9000, delivered_new=1200, already_delivered=5,
+    position=Checkpoint(1000, "0xa"), blocks=1000, logs_received=9000, delivered_new=1200, already_delivered=5,
     started_ms=0, done_ms=None, since_heartbeat_ms=1000, per_second=50.0, queued=310,
 )  # fmt: skip
 STUCK = replace(RUNNING, reason="no node answers\x1b[31m")
@@ -75,7 +75,8 @@ KILLED = replace(RUNNING, since_heartbeat_ms=65_000, lock_ms=7_000)
 
 def test_a_row_says_how_far_how_fast_and_how_long() -> None:
     row = status_output.backfill_row(RUNNING.public())
-    assert row == ("ep_1", "7", "1-4,000", "running", "1,000", "25.0 %", "50.0", "1:00", "1,200", "5", "310", "")
+    progress = ("running", "1,000", "25.0 %", "50.0", "1:00")
+    assert row == ("ep_1", "7", "1-4,000", *progress, "9,000", "1,200", "5", "310", "")
     assert len(row) == len(status_output.BACKFILL_HEADINGS)
 
 
