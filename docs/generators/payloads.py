@@ -59,6 +59,15 @@ _OPERATIONAL: Mapping[str, dict[str, Any]] = {
     operational.CIRCUIT_OPENED: {"endpoint": "ep_0123456789abcdef01234567", "failures": 5},
     operational.CIRCUIT_CLOSED: {"endpoint": "ep_0123456789abcdef01234567"},
     operational.CHAIN_STALLED: {"chain_id": 1, "reason": "chain 1: wss://node.example: does not answer"},
+    operational.CHAIN_BLOCK_ACCEPTED: {
+        "chain_id": 1,
+        "block_number": 21500001,
+        "block_hash": "0x" + "5e" * 32,
+        "logs": 212,
+        "reason": "wss://node.example: block 21500001: log indices are not 0 to 211",
+        "accepted_by": "operator@host",
+        "accepted_at": "2026-11-22T18:00:00.500Z",
+    },
 }
 
 _WORD = {"type": "string", "pattern": "^0x[0-9a-f]{64}$"}
@@ -151,6 +160,11 @@ _DETAILS: Mapping[str, dict[str, Any]] = {
     "last_attempt": _ATTEMPT,
     "failures": {"type": "integer", "description": "Failures in a row."},
     "chain_id": {"type": "integer"},
+    "block_number": {"type": "integer"},
+    "block_hash": _WORD,
+    "logs": {"type": "integer", "description": "Logs that the node gave of the block."},
+    "accepted_by": {"type": "string", "description": "User and host of the command, or `api`."},
+    "accepted_at": {"type": "string", "format": "date-time"},
 }
 _OPTIONAL = ("last_attempt",)
 
@@ -283,5 +297,6 @@ _MEANINGS: Mapping[str, str] = {
     operational.CIRCUIT_OPENED: "The circuit breaker of an endpoint has opened.",
     operational.CIRCUIT_CLOSED: "The circuit breaker of an endpoint has closed.",
     operational.CHAIN_STALLED: "None of a chain's nodes can be used.",
+    operational.CHAIN_BLOCK_ACCEPTED: "An operator has accepted a block whose logs are not proven.",
 }
 TYPES = tuple(_MEANINGS)

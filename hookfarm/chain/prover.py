@@ -6,7 +6,8 @@
    receipts of all its transactions, or from `eth_getLogs` where receipts are the first source.
 4. Still in doubt, accept logs on which both sources agree log by log, if they set all bits of the bloom: some
    chains omit the logs of system transactions from it. A bloom that is in every header is no bloom.
-5. Otherwise raise Incomplete: the caller pauses or switches nodes, and never skips the block.
+5. Still in doubt, accept what the node gives of a block that an operator has accepted.
+6. Otherwise raise Doubtful: the caller pauses or switches nodes, and never skips the block.
 
 With transfers, whole blocks and receipts replace headers and logs.
 """
@@ -16,18 +17,20 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
 from hookfarm.chain.block import Block, Head, Header, logs_by_block, parse_logs
-from hookfarm.chain.completeness import Completeness, in_order, is_constant_bloom, looks_capped
+from hookfarm.chain.completeness import Completeness, distinct, in_order, is_constant_bloom, looks_capped
 from hookfarm.chain.node import Node, block_call, require_list, result_or_raise
-from hookfarm.chain.rpc import Call, Incomplete, RateLimited, Refused
+from hookfarm.chain.rpc import Call, Doubtful, Incomplete, RateLimited, Refused
 from hookfarm.chain.transfers import (
     Receipts,
     complete_receipts,
     hashes_of,
     receipt_logs,
     transactions_of,
+    transfers_given,
     transfers_of,
 )
 from hookfarm.errors import ChainUnavailable
+from hookfarm.event_stream import AcceptedBlock
 from hookfarm.event_stream.event_json import encode_events
 from hookfarm.records import Event
 
@@ -47,6 +50,8 @@ class _Found(NamedTuple):
     reason: str
 
 
+FindAccepted = Callable[[int, str], Awaitable[AcceptedBlock | None]]
+"""Function of a block's number and hash; returns the acceptance of exactly this block."""
 _Source = Callable[[Node, Header], Awaitable[_Found]]
 _LOGS = "eth_getLogs"
 _RECEIPTS = "in its receipts"
@@ -62,6 +67,9 @@ class Prover:
         """Blocks with logs beyond the bloom, on which both sources agree."""
         self.notices: list[tuple[str, int]] = []
         """What was learned about the chain's proofs, each once, with the block. Readers clear the list."""
+        self.accepted: dict[int, AcceptedBlock] = {}
+        """Unproven blocks that were accepted, by number. Readers clear it."""
+        self.find_accepted: FindAccepted = _none_accepted
         self.transfers = False
         """Whether blocks include their transfers."""
         self._chain_id = chain_id
@@ -175,11 +183,22 @@ class Prover:
         if last.events is None or last.reason:
             events = await self._agreed(node, header, {each.source: each for each in found})
             if events is None:
-                raise Incomplete(f"{node.origin}: block {header.number}: {_reasons(found)}")
+                events = await self._accepted(node, header, _most_events(found), _reasons(found))
             return encode_events(events)
         if len(found) > 1 and first.events is not None:
             self._count(header, first.events, last.events)
         return encode_events(last.events)
+
+    async def _accepted(self, node: Node, header: Header, events: list[Event] | None, reason: str) -> list[Event]:
+        """Return the events of an unproven block, if an operator has accepted it. Raises Doubtful."""
+        given = None if events is None else distinct(events)
+        accepted = await self.find_accepted(header.number, header.block_hash)
+        if given is not None and accepted is not None and len(given) >= accepted.logs:
+            self.accepted[header.number] = accepted
+            return given
+        fewer = f"; accepted with {accepted.logs} logs, and the node gives fewer" if accepted else ""
+        message = f"{node.origin}: block {header.number}: {reason}{fewer}"
+        raise Doubtful(message, header.number, header.block_hash, None if given is None else len(given))
 
     async def _agreed(self, node: Node, header: Header, found: dict[str, _Found]) -> list[Event] | None:
         """Return the events on which both sources agree, if the bloom is no objection; else None."""
@@ -284,7 +303,12 @@ class Prover:
             receipts = await complete_receipts(node, header, hashes_of(header, raw), answer)
             transfers = transfers_of(self._chain_id, header, transactions, receipts)
         except Incomplete as error:
-            raise Incomplete(f"{node.origin}: {error}") from error
+            logs = (await self._ask_logs(node, header)).events
+            accepted = await self._accepted(
+                node, header, logs, str(error).removeprefix(f"block {header.number}: ")
+            )
+            transfers = await transfers_given(self._chain_id, node, header, raw, answer)
+            return Block(header, encode_events(accepted), encode_events(transfers))
         events = await self._settle(node, header, self._judge_receipts(header, receipts), self._ask_logs)
         return Block(header, events, encode_events(transfers))
 
@@ -295,6 +319,15 @@ async def _ask(node: Node, calls: Sequence[Call]) -> list[Any]:
     answers = await node.request_all([*calls, *tags])
     node.tags.record(answers[len(calls) :], node.head_number)
     return answers[: len(calls)]
+
+
+async def _none_accepted(_number: int, _block_hash: str) -> AcceptedBlock | None:
+    return None
+
+
+def _most_events(found: Sequence[_Found]) -> list[Event] | None:
+    """Return the events of the source with the most; None if no source gives any."""
+    return max((each.events for each in found if each.events is not None), key=len, default=None)
 
 
 def _neighbours(number: int, newest: Head | None) -> list[int]:

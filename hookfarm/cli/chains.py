@@ -8,9 +8,10 @@ from typing import Any
 import click
 
 from hookfarm import status
+from hookfarm.cli import chain_check
 from hookfarm.cli.options import connected, json_option, redis_options, settings
 from hookfarm.cli.output import UNKNOWN, columns, count, plain, print_json, rate
-from hookfarm.cli.status_output import NODE_HEADINGS, catch_up, node_row
+from hookfarm.cli.status_output import NODE_HEADINGS, accepted_blocks, catch_up, doubts, node_row
 
 _NUMBERS = ("head", "checkpoint", "lag_blocks", "safe", "finalized", "events_published")
 _HEADINGS = (
@@ -19,10 +20,11 @@ _HEADINGS = (
 )
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @json_option
 @redis_options
-def chains(as_json: bool, config_file: Path | None, **options: Any) -> None:
+@click.pass_context
+def chains(context: click.Context, /, as_json: bool, config_file: Path | None, **options: Any) -> None:
     """Show each chain: head, checkpoint, lag, finality, and its nodes with their state.
 
     "no tag": the nodes do not report this block. Deliveries that wait for it count confirmations instead: 32 for
@@ -33,6 +35,8 @@ def chains(as_json: bool, config_file: Path | None, **options: Any) -> None:
     \b
     Example: hookfarm chains
     """
+    if context.invoked_subcommand is not None:
+        return
     given = settings(config_file, **options)
     with connected(given) as client:
         configured = (chain.chain_id for chain in given.chains)
@@ -48,6 +52,14 @@ def chains(as_json: bool, config_file: Path | None, **options: Any) -> None:
         click.echo()
         for line in columns([NODE_HEADINGS, *nodes]):
             click.echo(line)
+    unproven = [line for row in rows for line in (*doubts(row), *accepted_blocks(row))]
+    if unproven:
+        click.echo()
+        for line in unproven:
+            click.echo(line)
+
+
+chains.add_command(chain_check.accept)
 
 
 def _row(chain: Mapping[str, Any]) -> tuple[str, ...]:

@@ -144,6 +144,12 @@ KINDS: Mapping[str, FaultKind] = MappingProxyType(
             {"shown": ("unlisted", "listed")},
         ),
         "local_log_indices": FaultKind("Logs are counted per transaction. Occasion: a result with logs"),
+        "wrong_log_indices": FaultKind(
+            "The indices of a block's logs have repetitions (Erigon on BSC) or begin with 1 (Stable), in receipts "
+            "too. Occasion: a result with logs",
+            {"shown": "repeated"},
+            {"shown": ("repeated", "from_1")},
+        ),
         "bare_logs": FaultKind(
             "Logs lack their blockTimestamp, or it is zero. Occasion: a result with logs",
             {"shown": "none"},

@@ -243,6 +243,12 @@ def altered_logs(faults: Faults, logs: list[JsonObject]) -> list[JsonObject]:
         return logs
     if faults.take("local_log_indices"):
         logs = _counted_per_transaction(logs)
+    wrong = faults.take("wrong_log_indices")
+    if wrong:
+        first = wrong.text("shown") == "from_1"
+        indices = [int(log["logIndex"], 16) for log in logs]
+        shown = [index + 1 if first else index // 2 for index in indices]
+        logs = [log | {"logIndex": hex(index)} for log, index in zip(logs, shown, strict=True)]
     fault = faults.take("bare_logs")
     if fault is None:
         return logs

@@ -16,7 +16,11 @@ CIRCUIT_OPENED = "hookfarm.endpoint.circuit_opened"
 CIRCUIT_CLOSED = "hookfarm.endpoint.circuit_closed"
 DELIVERY_DEAD = "hookfarm.delivery.dead"
 CHAIN_STALLED = "hookfarm.chain.stalled"
-EVENTS = (ENDPOINT_DISABLED, CIRCUIT_OPENED, CIRCUIT_CLOSED, DELIVERY_DEAD, CHAIN_STALLED)
+CHAIN_BLOCK_ACCEPTED = "hookfarm.chain.block_accepted"
+EVENTS = (
+    *(ENDPOINT_DISABLED, CIRCUIT_OPENED, CIRCUIT_CLOSED, DELIVERY_DEAD),
+    *(CHAIN_STALLED, CHAIN_BLOCK_ACCEPTED),
+)
 
 
 def is_operational(record: Mapping[str, Any]) -> bool:
