@@ -6,9 +6,10 @@ first. The other findings explain the verdict. The number of requests is bounded
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 
 from hookfarm.chain.block import parse_head, parse_header, quantity
 from hookfarm.chain.completeness import looks_capped
@@ -37,6 +38,8 @@ from hookfarm.chain.websocket_connection import WebSocketConnection
 from hookfarm.errors import ChainUnavailable
 from hookfarm.records import CONFIRMATION_TAGS
 
+T = TypeVar("T")
+
 RANGES = (10, 100, 1_000, 10_000)
 MAX_RANGE_LOGS = 20_000
 """Expected logs beyond which no wider range is requested."""
@@ -49,23 +52,9 @@ RATE_LIMIT_TRIES = 3
 RATE_LIMIT_SECONDS = 1.0
 MAX_PAUSE_SECONDS = 5.0
 BATCH_TRIES = 6
-_CANDIDATES = (None, "receipts", "contiguous", "none")
-"""Values of `verify`, strongest first; None = the default."""
+_PROOFS = (None, "receipts", "contiguous")
+"""Values of `verify`, the strongest proof first; None = the default."""
 _MALFORMED = (KeyError, TypeError, AttributeError, ValueError)
-
-
-class _AnnouncedHeads(WebSocketConnection):
-    """A socket that keeps the announced heads as the node sent them."""
-
-    def __init__(self, url: str, head_signal: HeadSignal, timeouts: NodeTimeouts) -> None:
-        super().__init__(url, head_signal, timeouts)
-        self.raw: dict[int, Any] = {}
-
-    def _deal(self, message: Any) -> None:
-        if isinstance(message, dict) and message.get("method") == "eth_subscription":
-            head = message.get("params", {}).get("result")
-            self.raw[parse_head(head).number] = head
-        super()._deal(message)
 
 
 async def check_node(
@@ -92,7 +81,7 @@ class _Check:
         self._timeouts = NodeTimeouts()
         self._node: Node
         self._seconds: list[float] = []
-        self._rate_limited = 0
+        self._is_rate_limited = False
         self._refusals = {"eth_getLogs": "", "eth_getBlockReceipts": ""}
         self._head = 0
         self._block_seconds = 0.0
@@ -115,10 +104,7 @@ class _Check:
             await self._tags()
             await self._announced()
             await self._batches()
-            self.report.findings.append(judge_speed(median(self._seconds), self._block_seconds))
-            if self._rate_limited:
-                found = f"reached {self._rate_limited} times"
-                self.add(NOTE, "rate limit", found, "set requests_per_second to what the provider allows")
+            self.report.findings += judge_speed(median(self._seconds), self._block_seconds, self._is_rate_limited)
         finally:
             await self._node.close()
 
@@ -128,22 +114,25 @@ class _Check:
     def _count(self) -> None:
         self.report.requests += 1
 
-    async def _try(self, method: str, *parameters: object) -> Any:
-        """Return the result of a call, a refusal as a value. Waits when the node is over its rate limit."""
-        for tries_left in reversed(range(RATE_LIMIT_TRIES)):
-            began = time.monotonic()
+    async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Return the result of `call`, which is repeated while the node is over its rate limit."""
+        for _ in range(RATE_LIMIT_TRIES):
             try:
-                result = await self._node.request(method, *parameters)
-                self._seconds.append(time.monotonic() - began)
-                return result
-            except Refused as error:
-                return error
+                return await call()
             except RateLimited as error:
-                self._rate_limited += 1
-                if not tries_left:
-                    raise
+                self._is_rate_limited = True
                 await asyncio.sleep(min(error.retry_after_seconds or RATE_LIMIT_SECONDS, MAX_PAUSE_SECONDS))
-        raise AssertionError("the last try returns or raises")
+        return await call()
+
+    async def _try(self, method: str, *parameters: object) -> Any:
+        """Return the result of a call, a refusal as a value."""
+        began = time.monotonic()
+        try:
+            result = await self._patiently(lambda: self._node.request(method, *parameters))
+        except Refused as error:
+            return error
+        self._seconds.append(time.monotonic() - began)
+        return result
 
     async def _block(self, number: int) -> Any:
         """Return a block by number; None if the node lacks it or sends another one. A null round is a Refused."""
@@ -163,7 +152,7 @@ class _Check:
         self.add(OK, "chain id", str(self.report.chain_id), "the id in the settings")
         version = await self._try("web3_clientVersion")
         self.add(
-            OK, "client", version[:100] if isinstance(version, str) else "not told", "the software of the node"
+            OK, "client", version[:100] if isinstance(version, str) else "not reported", "the software of the node"
         )
         head = await self._try("eth_getBlockByNumber", "latest", False)
         if isinstance(head, Refused):
@@ -253,11 +242,11 @@ class _Check:
     async def _proof(self, samples: Sequence[Sample]) -> None:
         """Find the strongest value of `verify` with which the whole sample is proven."""
         numbers = [sample.header.number for sample in samples if sample.header.number > 0]
-        candidates = ("receipts",) if self._refusals["eth_getLogs"] else _CANDIDATES
-        if any(sample.has_repeated_indices for sample in samples):
-            candidates = tuple(each for each in candidates if each != "none")  # Events need an identity each.
+        proofs = _PROOFS[1:2] if self._refusals["eth_getLogs"] else _PROOFS
+        # Without a proof, each event still needs an identity.
+        unproven = () if any(sample.has_repeated_indices for sample in samples) else ("none",)
         doubt = ""
-        for verify in candidates:
+        for verify in (*proofs, *unproven):
             prover = Prover(self.report.chain_id or 0, verify)
             failure = await self._failure(prover, numbers, f"proof with {verify or 'the default'}")
             doubt = doubt or failure
@@ -274,7 +263,9 @@ class _Check:
         for place, number in enumerate(numbers, 1):
             self._progress(f"{what}: block {place} of {len(numbers)}")
             try:
-                await prover.canonical(self._node, [number])
+                await self._patiently(partial(prover.canonical, self._node, [number]))
+            except RateLimited:
+                raise
             except ChainUnavailable as error:
                 return str(error)
         return ""
@@ -315,7 +306,7 @@ class _Check:
             self.add(OK, "heads", "polled over HTTP", "a WebSocket URL announces them sooner")
             return
         signal = HeadSignal(lambda _: None)
-        socket = _AnnouncedHeads(self._profile.url, signal, self._timeouts)
+        socket = WebSocketConnection(self._profile.url, signal, self._timeouts)
         wait = max(self._head_seconds, HEAD_BLOCK_TIMES * self._block_seconds)
         self._progress(f"an announced head, at most {wait:.0f} s")
         try:
@@ -325,7 +316,8 @@ class _Check:
         finally:
             await socket.close()
         if head is not None:
-            self.report.findings.append(judge_head(await self._block(head.number), socket.raw[head.number]))
+            number = parse_head(socket.announced).number
+            self.report.findings.append(judge_head(await self._block(number), socket.announced))
         elif await self._node.block_number() > before + 1:
             self.add(PROBLEM, "heads", "new blocks are not announced", "use the node's HTTP URL")
         else:
@@ -343,7 +335,7 @@ class _Check:
                 await self._node.request_all([("eth_chainId", [])] * MAX_BATCH_CALLS)
                 break
             except RateLimited:
-                self._rate_limited += 1
+                self._is_rate_limited = True
                 break
             except ChainUnavailable:
                 continue

@@ -202,12 +202,17 @@ def judge_ranges(blocks: int, refusal: str, capped: int) -> Finding:
     return Finding(OK, "ranges", found, "a catch-up reads many blocks at once")
 
 
-def judge_speed(seconds: float, block_seconds: float) -> Finding:
-    """Judge the median time of a request by the time between blocks."""
+def judge_speed(seconds: float, block_seconds: float, is_rate_limited: bool) -> Iterator[Finding]:
+    """Judge the median time of a request by the time between blocks, and whether the rate limit was reached."""
     found = f"{seconds * 1000:,.0f} ms per request, a block every {block_seconds:,.1f} s"
     if seconds > block_seconds > 0:
-        return Finding(NOTE, "latency", found, "slower than the chain: hookfarm may fall behind")
-    return Finding(OK, "latency", found, "the least delay of an event")
+        yield Finding(NOTE, "latency", found, "slower than the chain: hookfarm may fall behind")
+    else:
+        yield Finding(OK, "latency", found, "the least delay of an event")
+    if is_rate_limited:
+        yield Finding(
+            NOTE, "rate limit", "reached during the check", "set requests_per_second to what the provider allows"
+        )
 
 
 def _contiguous(indices: Sequence[tuple[int, int]]) -> bool:

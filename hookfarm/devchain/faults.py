@@ -117,6 +117,12 @@ KINDS: Mapping[str, FaultKind] = MappingProxyType(
             {"shown": "block_1"},
             {"shown": ("block_1", "latest", "pruned")},
         ),
+        "pruned_history": FaultKind(
+            "Blocks more than `blocks` below the head are not served by number: an error (op-reth) or null "
+            "(Erigon). Occasion: a refusal",
+            {"blocks": 128, "shown": "error"},
+            {"shown": ("error", "null")},
+        ),
         "hidden_blooms": FaultKind(
             "Headers have a bloom of zeros, or null. Occasion: a header",
             {"shown": "zeros"},
