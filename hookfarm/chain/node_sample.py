@@ -204,7 +204,8 @@ def judge_ranges(blocks: int, refusal: str, capped: int) -> Finding:
 
 def judge_speed(seconds: float, block_seconds: float, is_rate_limited: bool) -> Iterator[Finding]:
     """Judge the median time of a request by the time between blocks, and whether the rate limit was reached."""
-    found = f"{seconds * 1000:,.0f} ms per request, a block every {block_seconds:,.1f} s"
+    pace = f"a block every {block_seconds:,.1f} s" if block_seconds else "block time unknown"
+    found = f"{seconds * 1000:,.0f} ms per request, {pace}"
     if seconds > block_seconds > 0:
         yield Finding(NOTE, "latency", found, "slower than the chain: hookfarm may fall behind")
     else:

@@ -4,6 +4,7 @@ import asyncio
 import getpass
 import importlib
 import socket
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -148,8 +149,7 @@ def _node_url(_context: click.Context, _parameter: click.Parameter, value: str) 
 @click.argument("url", metavar="URL", callback=_node_url)
 @whole_option("--blocks", 2, 500, "Newest blocks to read", 16)
 @json_option
-@click.pass_context
-def check(context: click.Context, /, url: str, blocks: int, as_json: bool) -> None:
+def check(url: str, blocks: int, as_json: bool) -> None:
     """Try a node: what it serves, what that means for hookfarm, and the settings that fit.
 
     It reads the newest blocks as hookfarm would, with their logs and receipts, and tries history, ranges, batches,
@@ -168,7 +168,8 @@ def check(context: click.Context, /, url: str, blocks: int, as_json: bool) -> No
         print_json(_report_json(url, report))
     else:
         _print_report(url, report)
-    context.exit(0 if report.fits else 1)
+    if not report.fits:
+        sys.exit(1)
 
 
 def _silent(_text: str) -> None:

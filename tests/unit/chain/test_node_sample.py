@@ -1,23 +1,25 @@
+from dataclasses import replace
+from typing import Any
+
 from hookfarm.chain.node_sample import NOTE, OK, Sample, judge, judge_speed
-from tests.support.chain_samples import header
+from tests.support.chain_samples import ZERO_BLOOM, header
 
 
-def sample(number: int, parent: str = "") -> Sample:
-    of = header(number)
-    linked = of if not parent else of.__class__(of.number, of.block_hash, parent, of.timestamp, of.logs_bloom)
-    return Sample(linked, frozenset(), (), [], [], frozenset())
+def sample(number: int, **changes: Any) -> Sample:
+    of = replace(header(number), **changes)
+    return Sample(of, frozenset(), (), [], [], frozenset())
 
 
 def test_a_block_that_does_not_follow_the_one_before_is_found() -> None:
     first = sample(5)
-    second = sample(6, parent=first.header.block_hash)
+    second = sample(6, parent_hash=first.header.block_hash)
     assert next(judge([first, second])).level == OK
-    found = next(judge([first, sample(6, parent="0x" + "ff" * 32)]))
+    found = next(judge([first, sample(6, parent_hash="0x" + "ff" * 32)]))
     assert (found.level, found.found) == (NOTE, "block 6 does not name block 5 as its parent")
 
 
 def test_a_sample_without_logs_leaves_the_bloom_unknown() -> None:
-    [bloom] = [each for each in judge([sample(5)]) if each.name == "bloom"]
+    [bloom] = [each for each in judge([sample(5, logs_bloom=ZERO_BLOOM)]) if each.name == "bloom"]
     assert (bloom.level, bloom.found) == (NOTE, "no logs in the sample")
 
 
