@@ -20,9 +20,9 @@ from hookfarm.chain.node_sample import (
     NOTE,
     OK,
     PROBLEM,
+    BlockSample,
     Finding,
     NodeReport,
-    Sample,
     judge,
     judge_head,
     judge_proof,
@@ -189,9 +189,9 @@ class _Check:
 
     # Blocks, logs, receipts
 
-    async def _read_samples(self) -> list[Sample]:
+    async def _read_samples(self) -> list[BlockSample]:
         numbers = range(max(0, self._head - self._blocks + 1), self._head + 1)
-        samples: list[Sample] = []
+        samples: list[BlockSample] = []
         for place, number in enumerate(numbers, 1):
             self._progress(f"block {place} of {len(numbers)}")
             raw = await self._block(number)
@@ -220,7 +220,7 @@ class _Check:
         self._refusals[method] = f"{answer!s:.200}"
         return None
 
-    async def _receipts(self, samples: Sequence[Sample]) -> None:
+    async def _receipts(self, samples: Sequence[BlockSample]) -> None:
         """Report which sources of logs are served."""
         meanings = {
             "eth_getLogs": "receipts are the only source of logs",
@@ -239,7 +239,7 @@ class _Check:
         elif answers:
             self.add(OK, "eth_getTransactionReceipt", "served", "the last source in doubt")
 
-    async def _proof(self, samples: Sequence[Sample]) -> None:
+    async def _proof(self, samples: Sequence[BlockSample]) -> None:
         """Find the strongest value of `verify` with which the whole sample is proven."""
         numbers = [sample.header.number for sample in samples if sample.header.number > 0]
         proofs = _PROOFS[1:2] if self._refusals["eth_getLogs"] else _PROOFS
@@ -281,7 +281,7 @@ class _Check:
 
     # Limits
 
-    async def _ranges(self, samples: Sequence[Sample]) -> None:
+    async def _ranges(self, samples: Sequence[BlockSample]) -> None:
         per_block = sum(len(sample.events) for sample in samples) / len(samples)
         accepted, refusal, capped = 0, "", 0
         widths = [width for width in RANGES if width <= self._head and width * per_block <= MAX_RANGE_LOGS]

@@ -40,7 +40,7 @@ class NodeReport:
         return all(finding.level != PROBLEM for finding in self.findings)
 
 
-class Sample(NamedTuple):
+class BlockSample(NamedTuple):
     """A block with its logs from both sources, None = not served, and the hashes of the receipts' transactions."""
 
     header: Header
@@ -69,7 +69,7 @@ class Sample(NamedTuple):
         return bloom.of_values(value for event in self.events for value in (event["address"], *event["topics"]))
 
 
-def sample_of(chain_id: int, raw: Any, logs: list[Any] | None, receipts: list[Any] | None) -> Sample:
+def sample_of(chain_id: int, raw: Any, logs: list[Any] | None, receipts: list[Any] | None) -> BlockSample:
     """Return a block as a sample. Raises ChainUnavailable, KeyError or TypeError for malformed parts."""
     header = parse_header(raw)
     events = None if logs is None else parse_logs(chain_id, header, logs)
@@ -80,7 +80,7 @@ def sample_of(chain_id: int, raw: Any, logs: list[Any] | None, receipts: list[An
         of_receipts = parse_logs(chain_id, header, found)
     sent = events if events is not None else of_receipts or []
     indices = [(event["transaction_index"], event["log_index"]) for event in sent]
-    return Sample(
+    return BlockSample(
         header,
         frozenset(each.lower() for each in raw["transactions"]),
         sorted(indices),
@@ -90,7 +90,7 @@ def sample_of(chain_id: int, raw: Any, logs: list[Any] | None, receipts: list[An
     )
 
 
-def judge(samples: Sequence[Sample]) -> Iterator[Finding]:
+def judge(samples: Sequence[BlockSample]) -> Iterator[Finding]:
     """Yield what the blocks show, ascending and at least one."""
     yield _links(samples)
     yield _bloom(samples)
@@ -99,7 +99,7 @@ def judge(samples: Sequence[Sample]) -> Iterator[Finding]:
     yield from _system(samples)
 
 
-def _links(samples: Sequence[Sample]) -> Finding:
+def _links(samples: Sequence[BlockSample]) -> Finding:
     for before, after in pairwise(sample.header for sample in samples):
         if after.parent_hash != before.block_hash:
             found = f"block {after.number} does not name block {before.number} as its parent"
@@ -107,7 +107,7 @@ def _links(samples: Sequence[Sample]) -> Finding:
     return Finding(OK, "links", "each block names its parent", "gaps and reorgs are found")
 
 
-def _bloom(samples: Sequence[Sample]) -> Finding:
+def _bloom(samples: Sequence[BlockSample]) -> Finding:
     blooms = {sample.bloom for sample in samples}
     outside = sum(bool(sample.bloom_of_logs & ~sample.bloom) for sample in samples)
     more = sum(bool(sample.bloom & ~sample.bloom_of_logs) for sample in samples)
@@ -126,7 +126,7 @@ def _bloom(samples: Sequence[Sample]) -> Finding:
     return Finding(OK, "bloom", f"fits the logs of {len(samples)} blocks", "proves that no log is missing")
 
 
-def _indices(samples: Sequence[Sample]) -> Finding:
+def _indices(samples: Sequence[BlockSample]) -> Finding:
     wrong = [sample for sample in samples if not _contiguous(sample.indices)]
     if not wrong:
         return Finding(OK, "log indices", "0 to n", "a gap shows a missing log")
@@ -137,7 +137,7 @@ def _indices(samples: Sequence[Sample]) -> Finding:
     return Finding(NOTE, "log indices", found, "these blocks need both sources to agree, or an acceptance")
 
 
-def _sources(samples: Sequence[Sample]) -> Iterator[Finding]:
+def _sources(samples: Sequence[BlockSample]) -> Iterator[Finding]:
     both = [sample for sample in samples if sample.logs is not None and sample.of_receipts is not None]
     differing = sum(sample.logs != sample.of_receipts for sample in both)
     if differing:
@@ -147,7 +147,7 @@ def _sources(samples: Sequence[Sample]) -> Iterator[Finding]:
         yield Finding(OK, "logs and receipts", f"agree in {len(both)} blocks", "one can repair the other")
 
 
-def _system(samples: Sequence[Sample]) -> Iterator[Finding]:
+def _system(samples: Sequence[BlockSample]) -> Iterator[Finding]:
     """Yield what is outside the blocks' transactions, as that of the system is on some chains."""
     listed = [(sample, sample.transactions) for sample in samples]
     without = sum(bool(known - sample.with_receipt) for sample, known in listed if sample.of_receipts is not None)

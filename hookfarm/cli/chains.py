@@ -153,8 +153,8 @@ def check(url: str, blocks: int, as_json: bool) -> None:
     """Try a node: what it serves, what that means for hookfarm, and the settings that fit.
 
     It reads the newest blocks as hookfarm would, with their logs and receipts, and tries history, ranges, batches,
-    tags and announced heads. It needs no Redis and no farm, and takes some 100 requests. The exit code is 1 if
-    hookfarm cannot work with the node.
+    tags and announced heads, with a bounded number of requests. It needs no Redis and no farm. The exit code is
+    1 if hookfarm cannot work with the node.
 
     \b
     Example: hookfarm chains check https://ethereum.example/key

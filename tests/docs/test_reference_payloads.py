@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator
 from hookfarm import delivery_queue
 from hookfarm.abi import signature
 from hookfarm.delivery_queue import HealthSignal, operational
+from hookfarm.event_stream import DoubtfulBlock, accept_block
 from hookfarm.matching import payload
 from hookfarm.records import Subscription, parse_subscription
 from hookfarm.records.operational import EVENTS
@@ -136,6 +137,9 @@ def test_operational_events_fulfil_it(client: Any, redis_url: str) -> None:
         retry = None if attempt == 0 else 60.0
         settle(connection, delivery_queue.failed(claimed, stored, retry, HealthSignal.UNHEALTHY))
     operational.record_stalled_chain(client, 1, "chain 1: no node answers")
+    doubtful = DoubtfulBlock(7, "0x" + "5e" * 32, 2, "log indices are not 0 to 1", "event_ingestor")
+    client.hset(keys.doubtful_blocks(1), "7", doubtful.encode())
+    accept_block(client, 1, doubtful, "operator@host")
     Registry(client).update(replace(failing, description="mended"))
     Registry(client).disable(failing.id, "by hand")
     while operational.deliver_events(client):

@@ -1,13 +1,13 @@
 from dataclasses import replace
 from typing import Any
 
-from hookfarm.chain.node_sample import NOTE, OK, Sample, judge, judge_speed
+from hookfarm.chain.node_sample import NOTE, OK, BlockSample, judge, judge_speed
 from tests.support.chain_samples import ZERO_BLOOM, header
 
 
-def sample(number: int, **changes: Any) -> Sample:
+def sample(number: int, **changes: Any) -> BlockSample:
     of = replace(header(number), **changes)
-    return Sample(of, frozenset(), (), [], [], frozenset())
+    return BlockSample(of, frozenset(), (), [], [], frozenset())
 
 
 def test_a_block_that_does_not_follow_the_one_before_is_found() -> None:
