@@ -57,6 +57,9 @@ def chains(context: click.Context, /, as_json: bool, config_file: Path | None, *
     Example: hookfarm chains
     """
     if context.invoked_subcommand is not None:
+        if as_json or config_file or any(options.values()):
+            problem = f"options stand before {context.invoked_subcommand}; give them after it"
+            raise InvalidInput("chains", problem)
         return
     given = settings(config_file, **options)
     with connected(given) as client:

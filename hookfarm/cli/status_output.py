@@ -58,7 +58,8 @@ def doubts(chain: Mapping[str, Any]) -> Iterator[str]:
     for block in chain.get("doubtful_blocks", ()):
         command = f"hookfarm chains accept {chain['chain_id']} {block['block_number']}"
         remedy = "accepted, taken at the next try" if block["accepted"] else f"to accept it: {command}"
-        yield plain(f"chain {chain['chain_id']}: block {block['block_number']} is doubtful ({remedy})")
+        where = f"chain {chain['chain_id']}: block {block['block_number']}"
+        yield plain(f"{where} is doubtful ({remedy}): {block['reason']}")
 
 
 def accepted_blocks(chain: Mapping[str, Any]) -> Iterator[str]:
