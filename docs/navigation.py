@@ -44,7 +44,7 @@ PARTS = (
         "How-to guides",
         "how-to",
         (
-            *("filter", "backfill", "finality-for-money", "ordered-processing", "rotate-secrets"),
+            *("filter", "choose-a-node", "backfill", "finality-for-money", "ordered-processing", "rotate-secrets"),
             *("config-as-code", "run-in-production", "troubleshooting"),
         ),
         sections=(

@@ -26,6 +26,8 @@ def _leaves(command: click.Command, *names: str) -> Iterator[tuple[str, ...]]:
     if not isinstance(command, click.Group):
         yield names
         return
+    if command.invoke_without_command:
+        yield names
     for name, part in command.commands.items():
         yield from _leaves(part, *names, name)
 

@@ -6,6 +6,8 @@ MEANINGS: Mapping[tuple[str, str], str] = {
     ("request failed", ""): "A request to the API failed; it was answered with 500.",
     ("request failed, redis down", ""): "A request to the API failed because Redis does not answer.",
     ("stats unavailable", ""): "The snapshot for the live statistics cannot be read.",
+    ("accepted block", ""): "A block without a proof was published because an operator had accepted it.",
+    ("block accepted", ""): "A caller of the API has accepted a block without a proof.",
     ("catching up", ""): "The ingestor is far behind the head. Repeated with the speed until it is not.",
     ("caught up", ""): "The ingestor has reached the head.",
     ("checkpoint lost, stored again", ""): "Redis has lost the checkpoint; the ingestor stores its own again.",

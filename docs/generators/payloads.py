@@ -67,6 +67,15 @@ _OPERATIONAL: Mapping[str, dict[str, Any]] = {
             {"from_block": 23_000_020, "to_block": 23_000_020, "block_hash": "0x" + "ab" * 32, "events": 2}
         ],
     },
+    operational.CHAIN_BLOCK_ACCEPTED: {
+        "chain_id": 1,
+        "block_number": 21500001,
+        "block_hash": "0x" + "5e" * 32,
+        "logs": 212,
+        "reason": "wss://node.example: block 21500001: log indices are not 0 to 211",
+        "accepted_by": "operator@host",
+        "accepted_at": "2026-11-22T18:00:00.500Z",
+    },
 }
 
 _WORD = {"type": "string", "pattern": "^0x[0-9a-f]{64}$"}
@@ -169,6 +178,11 @@ _DETAILS: Mapping[str, dict[str, Any]] = {
         "description": "The blocks of these events; `block_hash` is null for a range of several blocks.",
         "items": {"type": "object"},
     },
+    "block_number": {"type": "integer"},
+    "block_hash": _WORD,
+    "logs": {"type": "integer", "description": "Logs that the node gave of the block."},
+    "accepted_by": {"type": "string", "description": "User and host of the command, or `api`."},
+    "accepted_at": {"type": "string", "format": "date-time"},
 }
 _OPTIONAL = ("last_attempt",)
 
@@ -302,5 +316,6 @@ _MEANINGS: Mapping[str, str] = {
     operational.CIRCUIT_CLOSED: "The circuit breaker of an endpoint has closed.",
     operational.CHAIN_STALLED: "None of a chain's nodes can be used.",
     operational.REORG_INCOMPLETE: "Events of blocks that a reorg replaced could not be withdrawn.",
+    operational.CHAIN_BLOCK_ACCEPTED: "An operator has accepted a block whose logs are not proven.",
 }
 TYPES = tuple(_MEANINGS)

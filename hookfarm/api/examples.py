@@ -105,6 +105,14 @@ DEAD_LETTERS = {"data": [DEAD], "next_cursor": None}
 REDRIVEN = {"redriven": 12, "refused": {}, "next_cursor": None}
 PURGED = {"purged": 12, "next_cursor": None}
 _ERRORS = {"refused": 0, "rate_limited": 3, "unavailable": 0}
+_DOUBT = {
+    "block_number": 21500001,
+    "block_hash": "0x" + "5e" * 32,
+    "logs": 212,
+    "reason": "wss://two.example: block 21500001: log indices are not 0 to 211; in its receipts: log indices are "
+    "not 0 to 211",
+}
+ACCEPTED_BLOCK = {**_DOUBT, "accepted_by": "api", "accepted_at": "2026-01-31T12:00:00.000Z"}
 CHAIN: dict[str, Any] = {
     "chain_id": 1,
     "head": 21500000,
@@ -114,6 +122,8 @@ CHAIN: dict[str, Any] = {
     "safe": 21499968,
     "finalized": 21499936,
     "unsupported_tags": [],
+    "doubtful_blocks": [],
+    "accepted_blocks": [ACCEPTED_BLOCK],
     "ready": True,
     "reason": "",
     "rpc_requests_per_block": 2.0,
@@ -209,6 +219,7 @@ SNAPSHOT: dict[str, Any] = {
 BODIES: dict[str, Any] = {
     "NewEndpoint": {**_GIVEN, "subscriptions": [_BARE]},
     "EndpointChange": {"max_in_flight": 10, "ordered": False},
+    "BlockToAccept": {"block_number": _DOUBT["block_number"], "block_hash": _DOUBT["block_hash"]},
     "Test": {"subscription": _SUBSCRIPTION["id"]},
     "DeadLetterFilter": {"endpoint": ENDPOINT["id"], "reason": "exhausted", "since": "1d"},
 }

@@ -213,6 +213,14 @@ SCHEMAS: dict[str, Any] = {
         },
         ("type", "title", "status"),
     ),
+    "BlockToAccept": object_schema(
+        {
+            "block_number": {"type": "integer", "minimum": 0, "maximum": 2**63 - 1},
+            "block_hash": {"type": "string", "pattern": _WORD, "description": "Refused with 409 if it differs."},
+        },
+        ("block_number",),
+        additionalProperties=False,
+    ),
     "NewSubscription": _SUBSCRIPTION_IN,
     "Subscription": _SUBSCRIPTION,
     "NewEndpoint": object_schema(_GIVEN, ("url",), additionalProperties=False),

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import asdict
 from functools import partial
 from typing import Annotated, Any
 
@@ -15,11 +17,12 @@ from hookfarm import logs, status
 from hookfarm.api import examples
 from hookfarm.api.context import Context
 from hookfarm.api.openapi import described
-from hookfarm.api.requests import ChainId, Cursor, EndpointFilter, Limit
+from hookfarm.api.requests import ChainId, Cursor, EndpointFilter, JsonObject, Limit
 from hookfarm.api.responses import Problem, cursor_parts, json_response, page_response
 from hookfarm.backfill import state as backfills
 from hookfarm.backfill.state import STATES, BackfillCursor, BackfillFilter
-from hookfarm.errors import NotFound
+from hookfarm.errors import Conflict, NotFound
+from hookfarm.event_stream import accept_block, doubtful_block
 from hookfarm.status import ChainStatus, Rates, Snapshot
 from hookfarm.store import keys
 
@@ -28,6 +31,8 @@ MAX_CLIENTS = 100
 HELLO = b": hookfarm stats\nretry: 2000\n\n"
 """First bytes of a stream, sent at once to confirm the connection."""
 HEARTBEAT = b": waiting for Redis\n\n"
+
+BLOCK_HASH = "0[xX][0-9a-fA-F]{64}"
 
 log = logs.get("api")
 
@@ -88,7 +93,41 @@ def chains_router(context: Context) -> APIRouter:
                 return json_response(row)
         raise NotFound(f"chain {chain_id} not found")
 
+    @router.post(
+        "/{chain_id}/accept",
+        **described(
+            "Accept a doubtful block.",
+            examples.ACCEPTED_BLOCK,
+            "AcceptedBlockStatus",
+            body="BlockToAccept",
+            errors=(404, 409),
+        ),
+    )
+    def accept_doubtful_block(chain_id: ChainId, body: JsonObject) -> Response:
+        """Publish one of the chain's `doubtful_blocks` at the next try, with the logs that the node gives. They
+        are not proven: some may be missing or wrong. A block of another hash needs a new acceptance."""
+        number, block_hash = _block_to_accept(body)
+        block = doubtful_block(context.client, chain_id, number)
+        if block_hash not in (None, block.block_hash):
+            raise Conflict(f"block {number}: the doubtful block is {block.block_hash}")
+        accepted = accept_block(context.client, chain_id, block, accepted_by="api")
+        log.warning("block accepted", chain=chain_id, block=number, by="api", reason=block.reason)
+        return json_response(asdict(accepted))
+
     return router
+
+
+def _block_to_accept(body: dict[str, Any]) -> tuple[int, str | None]:
+    """Return number and hash of a body; the hash is optional. Raises a Problem if one is invalid."""
+    for name in body:
+        if name not in ("block_number", "block_hash"):
+            raise Problem(422, "Unknown field; allowed are block_number and block_hash.", name[:80])
+    number, block_hash = body.get("block_number"), body.get("block_hash")
+    if type(number) is not int or not 0 <= number < 2**63:
+        raise Problem(422, "Must be a block number, a whole number from 0.", "block_number")
+    if "block_hash" in body and not (isinstance(block_hash, str) and re.fullmatch(BLOCK_HASH, block_hash)):
+        raise Problem(422, "Must be 0x and 64 hexadecimal digits.", "block_hash")
+    return number, block_hash.lower() if block_hash else None
 
 
 _State = Annotated[

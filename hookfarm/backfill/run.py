@@ -30,9 +30,19 @@ from hookfarm.chain.filtered_reader import FilteredReader
 from hookfarm.chain.node import Node
 from hookfarm.chain.node_pool import NodeProfile
 from hookfarm.chain.prover import Prover
+from hookfarm.chain.rpc import Doubtful
 from hookfarm.chain.timing import NodeTimeouts
 from hookfarm.errors import ChainUnavailable, Conflict, NotFound
-from hookfarm.event_stream import Checkpoint, RetryingChainStream, read_remembered
+from hookfarm.event_stream import (
+    AcceptedBlock,
+    Checkpoint,
+    DoubtfulBlock,
+    RetryingChainStream,
+    accepted_block,
+    forget_doubtful_blocks,
+    read_remembered,
+    record_doubtful_block,
+)
 from hookfarm.matching.index import Index
 from hookfarm.rates import SlidingRate
 from hookfarm.store import keys
@@ -100,6 +110,8 @@ class BackfillRun:
         self._prover.transfers = plan.wants_transfers
         criteria = selection.log_criteria(plan)
         self._filtered = None if criteria is None else FilteredReader(self._prover, criteria)
+        self._prover.find_accepted = self._find_accepted
+        self._doubtful: DoubtfulBlock | None = None
         self._history = RememberedBlocksExtension(self._stream, self._prover)
         self._rate = SlidingRate(RATE_SECONDS)
         self._position = stored.position
@@ -143,10 +155,21 @@ class BackfillRun:
                 self._queued = await self._redis.call(job_queue.queue_length, self._plan.endpoint.id)
                 return
             except ChainUnavailable as error:
+                if isinstance(error, Doubtful):
+                    await self._record_doubt(error)
                 self._nodes.lost(node, error)
             finally:
                 await node.close()
             node = await self._nodes.reconnect()
+
+    async def _find_accepted(self, number: int, block_hash: str) -> AcceptedBlock | None:
+        return await self._stream.call(accepted_block, number, block_hash)
+
+    async def _record_doubt(self, error: Doubtful) -> None:
+        """Store the block that is not proven, for operators to see and accept."""
+        facts = (error.number, error.block_hash, error.logs, str(error))
+        self._doubtful = DoubtfulBlock(*facts, found_by="backfill")
+        await self._stream.call(record_doubtful_block, self._doubtful)
 
     async def _lock_endpoint(self) -> None:
         name = self._plan.request.name
@@ -242,6 +265,9 @@ class BackfillRun:
         self._position = batch.position
         self._logs_submitted += batch.logs_received
         self._logs_received += batch.logs_received
+        if self._doubtful is not None and self._doubtful.block_number <= batch.position.number:
+            await self._stream.call(forget_doubtful_blocks, [self._doubtful.block_number])
+            self._doubtful = None
         self._delivered_new += number
         self._already_delivered += batch.already_delivered + len(batch.logs) - number
         self._report("")

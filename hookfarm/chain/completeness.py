@@ -194,6 +194,21 @@ def _contiguous(events: Sequence[Event]) -> bool:
     return all(event["log_index"] == place for place, event in enumerate(events))
 
 
+def distinct(events: Sequence[Event]) -> list[Event]:
+    """Return the events of a block that is accepted without a proof, each with an identity of its own.
+
+    Repeated logs are removed. If different logs have one index, `log_index` becomes the position in the block.
+    """
+    found: list[Event] = []
+    for event in sorted(events, key=_place):
+        if event not in found[-1:]:
+            found.append(event)
+    if len({event["log_index"] for event in found}) < len(found):
+        for place, event in enumerate(found):
+            event["log_index"] = place
+    return found
+
+
 def incompleteness_reason(
     header: Header,
     events: Sequence[Event],

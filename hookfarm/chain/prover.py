@@ -7,7 +7,8 @@
 4. Still in doubt, accept logs on which both sources agree log by log, if they set all bits of the bloom: some
    chains omit the logs of system transactions from it. A bloom that is in every header is no bloom. Duplicate
    indices are replaced by the places of the logs in the receipts.
-5. Otherwise raise Incomplete: the caller pauses or switches nodes, and never skips the block.
+5. Still in doubt, accept what the node gives of a block that an operator has accepted.
+6. Otherwise raise Doubtful: the caller pauses or switches nodes, and never skips the block.
 
 With transfers, whole blocks and receipts replace headers and logs. With `verify=receipts-root` receipts are the
 only source, and the roots in the header the only proof (see root_proof.py).
@@ -20,6 +21,7 @@ from typing import Any, NamedTuple
 from hookfarm.chain.block import Block, Head, Header, LogOfOtherBlock, logs_by_block, parse_logs
 from hookfarm.chain.completeness import (
     Completeness,
+    distinct,
     identified,
     in_order,
     is_constant_bloom,
@@ -29,16 +31,18 @@ from hookfarm.chain.completeness import (
 )
 from hookfarm.chain.node import Node, block_call, require_list, result_or_raise
 from hookfarm.chain.root_proof import OTHER_HASH, RootProof, has_receipts
-from hookfarm.chain.rpc import Call, Incomplete, RateLimited, Refused
+from hookfarm.chain.rpc import Call, Doubtful, Incomplete, RateLimited, Refused
 from hookfarm.chain.transfers import (
     Receipts,
     complete_receipts,
     hashes_of,
     receipt_logs,
     transactions_of,
+    transfers_given,
     transfers_of,
 )
 from hookfarm.errors import ChainUnavailable
+from hookfarm.event_stream import AcceptedBlock
 from hookfarm.event_stream.event_json import encode_events
 from hookfarm.records import Event
 
@@ -65,6 +69,8 @@ class _Found(NamedTuple):
     receipts: Receipts | None = None
 
 
+FindAccepted = Callable[[int, str], Awaitable[AcceptedBlock | None]]
+"""Function of a block's number and hash; returns the acceptance of exactly this block."""
 _Source = Callable[[Node, Header], Awaitable[_Found]]
 _LOGS = "eth_getLogs"
 _RECEIPTS = "in its receipts"
@@ -84,6 +90,9 @@ class Prover:
         """Logs received from nodes, whatever became of them."""
         self.notices: list[tuple[str, int]] = []
         """What was learned about the chain's proofs, each once, with the block. Readers clear the list."""
+        self.accepted: dict[int, AcceptedBlock] = {}
+        """Unproven blocks that were accepted, by number. Readers clear it."""
+        self.find_accepted: FindAccepted = _none_accepted
         self.transfers = False
         """Whether blocks include their transfers."""
         self._chain_id = chain_id
@@ -226,10 +235,22 @@ class Prover:
             by_source = {each.source: each for each in found}
             events = await self._agreed(node, header, by_source.get(_LOGS), by_source.get(_RECEIPTS))
             if events is None:
-                raise Incomplete(f"{node.origin}: block {header.number}: {_reasons(found)}")
+                events = await self._accepted(node, header, _most_events(found), _reasons(found))
+                return encode_events(events)
         if len(found) > 1 or is_renumbered:
             self._count(header, first, events, is_renumbered)
         return encode_events(events)
+
+    async def _accepted(self, node: Node, header: Header, events: list[Event] | None, reason: str) -> list[Event]:
+        """Return the events of an unproven block, if an operator has accepted it. Raises Doubtful."""
+        given = None if events is None else distinct(events)
+        accepted = await self.find_accepted(header.number, header.block_hash)
+        if given is not None and accepted is not None and len(given) >= accepted.logs:
+            self.accepted[header.number] = accepted
+            return given
+        fewer = f"; accepted with {accepted.logs} logs, and the node gives fewer" if accepted else ""
+        message = f"{node.origin}: block {header.number}: {reason}{fewer}"
+        raise Doubtful(message, header.number, header.block_hash, None if given is None else len(given))
 
     async def _agreed(
         self, node: Node, header: Header, logs: _Found | None, receipts: _Found | None
@@ -362,7 +383,12 @@ class Prover:
                     self._roots.check_transactions(header, raw, transactions)
                 return Block(header, events, moved if transfers else None)
         except Incomplete as error:
-            raise Incomplete(f"{node.origin}: {error}") from error
+            logs = (await self._ask_logs(node, header)).events
+            accepted = await self._accepted(
+                node, header, logs, str(error).removeprefix(f"block {header.number}: ")
+            )
+            given = await transfers_given(self._chain_id, node, header, raw, answer) if transfers else None
+            return Block(header, encode_events(accepted), None if given is None else encode_events(given))
         events = await self._settle(node, header, self._judge_receipts(header, receipts), self._ask_logs)
         return Block(header, events, moved)
 
@@ -379,6 +405,15 @@ async def _ask(node: Node, calls: Sequence[Call]) -> list[Any]:
     answers = await node.request_all([*calls, *tags])
     node.tags.record(answers[len(calls) :], node.head_number)
     return answers[: len(calls)]
+
+
+async def _none_accepted(_number: int, _block_hash: str) -> AcceptedBlock | None:
+    return None
+
+
+def _most_events(found: Sequence[_Found]) -> list[Event] | None:
+    """Return the events of the source with the most; None if no source gives any."""
+    return max((each.events for each in found if each.events is not None), key=len, default=None)
 
 
 def _neighbours(number: int, newest: Head | None) -> list[int]:

@@ -52,6 +52,19 @@ class Incomplete(ChainUnavailable):
     """The logs of a block are not proven to be complete."""
 
 
+class Doubtful(Incomplete):
+    """No source of the node proves the logs of a block.
+
+    `logs`: the number that one of them gives; None = no source gives any, so there is nothing to accept.
+    """
+
+    def __init__(self, message: str, number: int, block_hash: str, logs: int | None) -> None:
+        super().__init__(message)
+        self.number = number
+        self.block_hash = block_hash
+        self.logs = logs
+
+
 def failure_kind(error: ChainUnavailable) -> str:
     """Return the kind of a failure, one of FAILURE_KINDS."""
     if isinstance(error, RateLimited):

@@ -149,6 +149,29 @@ def transfers_of(
         raise ChainUnavailable(f"the node sent malformed receipts of block {header.number}") from error
 
 
+async def transfers_given(
+    chain_id: int, node: Node, header: Header, block: Any, answer: Any
+) -> tuple[Transfer, ...]:
+    """Return the transfers of a block that is accepted without a proof: those with a receipt of their success.
+
+    `answer` as in `complete_receipts`. A receipt without a status shows nothing.
+    """
+    receipts = answer if isinstance(answer, list) else []
+    try:
+        transactions = {transaction["hash"].lower(): transaction for transaction in block["transactions"]}
+        missing = transactions.keys() - {receipt["transactionHash"].lower() for receipt in receipts}
+        singles = await node.request_all([("eth_getTransactionReceipt", [each]) for each in sorted(missing)])
+        found: dict[int, Transfer] = {}
+        for receipt in [*receipts, *(single for single in singles if isinstance(single, dict))]:
+            transaction = transactions.get(receipt["transactionHash"].lower())
+            succeeded = receipt["blockHash"].lower() == header.block_hash and receipt.get("status") == hex(SUCCESS)
+            if transaction is not None and succeeded and quantity(transaction["value"]) > 0:
+                found.setdefault(_index(transaction), _transfer(chain_id, header, transaction, receipt))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ChainUnavailable(f"the node sent malformed receipts of block {header.number}") from error
+    return tuple(found[index] for index in sorted(found))
+
+
 def _index(record: Any) -> int:
     return quantity(record["transactionIndex"])
 

@@ -48,6 +48,8 @@ class WebSocketConnection(WebSocketProvider):
             max_connection_retries=1,
             request_timeout=timeouts.request_seconds,
         )
+        self.announced: Any = None
+        """The newest head as the node announced it."""
         self._url = url
         self._head_signal = head_signal
         self._waiting: dict[object, asyncio.Future[Any]] = {}
@@ -124,7 +126,8 @@ class WebSocketConnection(WebSocketProvider):
         elif not isinstance(message, dict):
             return
         elif message.get("method") == "eth_subscription":
-            self._head_signal.set(parse_head(message.get("params", {}).get("result")))
+            self.announced = message.get("params", {}).get("result")
+            self._head_signal.set(parse_head(self.announced))
         elif message.get("id") is None and "error" in message:
             self._refuse_batches(message)
         else:

@@ -1,16 +1,38 @@
-"""`hookfarm chains`: head, checkpoint and lag of each chain, and its nodes."""
+"""`hookfarm chains`: state of each chain; accept a block without a proof; check a node."""
 
+import asyncio
+import getpass
+import importlib
+import socket
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+from rich.console import Console
 
 from hookfarm import status
-from hookfarm.cli.options import connected, json_option, redis_options, settings
-from hookfarm.cli.output import UNKNOWN, columns, count, plain, print_json, rate
-from hookfarm.cli.status_output import NODE_HEADINGS, catch_up, node_row
+from hookfarm.cli.options import (
+    Callback,
+    connected,
+    json_option,
+    redis_options,
+    settings,
+    whole_option,
+    yes_option,
+)
+from hookfarm.cli.output import UNKNOWN, columns, confirm, count, plain, pluralize, print_json, rate
+from hookfarm.cli.status_output import NODE_HEADINGS, accepted_blocks, catch_up, doubts, node_row
+from hookfarm.config.chains import node_url
+from hookfarm.errors import InvalidInput
+from hookfarm.event_stream import accept_block, doubtful_block
+from hookfarm.records import MAX_UINT64
+from hookfarm.security import redaction
+
+if TYPE_CHECKING:
+    from hookfarm.chain.node_sample import NodeReport
 
 _NUMBERS = ("head", "checkpoint", "lag_blocks", "safe", "finalized", "events_published")
 _HEADINGS = (
@@ -19,10 +41,11 @@ _HEADINGS = (
 )
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @json_option
 @redis_options
-def chains(as_json: bool, config_file: Path | None, **options: Any) -> None:
+@click.pass_context
+def chains(context: click.Context, /, as_json: bool, config_file: Path | None, **options: Any) -> None:
     """Show each chain: head, checkpoint, lag, finality, and its nodes with their state.
 
     "no tag": the nodes do not report this block. Deliveries that wait for it count confirmations instead: 32 for
@@ -33,6 +56,11 @@ def chains(as_json: bool, config_file: Path | None, **options: Any) -> None:
     \b
     Example: hookfarm chains
     """
+    if context.invoked_subcommand is not None:
+        if as_json or config_file or any(options.values()):
+            problem = f"options stand before {context.invoked_subcommand}; give them after it"
+            raise InvalidInput("chains", problem)
+        return
     given = settings(config_file, **options)
     with connected(given) as client:
         configured = (chain.chain_id for chain in given.chains)
@@ -48,6 +76,11 @@ def chains(as_json: bool, config_file: Path | None, **options: Any) -> None:
         click.echo()
         for line in columns([NODE_HEADINGS, *nodes]):
             click.echo(line)
+    unproven = [line for row in rows for line in (*doubts(row), *accepted_blocks(row))]
+    if unproven:
+        click.echo()
+        for line in unproven:
+            click.echo(line)
 
 
 def _row(chain: Mapping[str, Any]) -> tuple[str, ...]:
@@ -56,3 +89,127 @@ def _row(chain: Mapping[str, Any]) -> tuple[str, ...]:
     numbers = ("no tag" if name in unsupported else count(chain.get(name)) for name in _NUMBERS)
     rest = (behind, rate(chain["rpc_requests_per_block"]), plain(chain["reason"] or catch_up(chain)))
     return (str(chain["chain_id"]), "yes" if chain["ready"] else "no", *numbers, *rest)
+
+
+def _whole(low: int, noun: str) -> Callback:
+    """Return a callback that checks an argument: a whole number from `low`."""
+
+    def check(_context: click.Context, parameter: click.Parameter, value: str) -> int:
+        number = int(value) if value.isascii() and value.isdigit() and len(value) <= 20 else -1
+        if not low <= number <= MAX_UINT64:
+            name = str(parameter.metavar)
+            raise InvalidInput(name, f"{value!r} is not {noun}; allowed is a whole number from {low}")
+        return number
+
+    return check
+
+
+@chains.command()
+@click.argument("chain_id", metavar="CHAIN", callback=_whole(1, "a chain id"))
+@click.argument("number", metavar="BLOCK", callback=_whole(0, "a block number"))
+@yes_option
+@redis_options
+def accept(chain_id: int, number: int, yes: bool, config_file: Path | None, **options: Any) -> None:
+    """Accept one block whose logs are not proven, and publish it.
+
+    The chain waits at a block for which no node gives logs that fit its header. `chains` shows this block and
+    the reason. Once accepted, exactly this block (number and hash) is published at the next try, with the logs
+    that the node gives: some may be missing or wrong. The acceptance is stored with its time and user, and sent
+    to endpoints that subscribe to hookfarm.chain.block_accepted.
+
+    \b
+    Example: hookfarm chains accept 56 45123456
+    """
+    with connected(settings(config_file, **options)) as client:
+        block = doubtful_block(client, chain_id, number)
+        click.echo(f"chain {chain_id}, block {number} {block.block_hash}", err=True)
+        click.echo(f"  doubtful: {plain(block.reason)}", err=True)
+        given = pluralize(block.logs or 0, "log")
+        click.echo(f"  the node gives {given}, without a proof: some may be missing or wrong", err=True)
+        confirm(f"Accept this block and publish it with {given}?", yes)
+        accept_block(client, chain_id, block, accepted_by=f"{_user()}@{socket.gethostname()}")
+    click.echo(f"accepted; block {number} is published at the next try")
+
+
+def _user() -> str:
+    """Return the name of the user, or the number where it has none, as in a container."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def _node_url(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    """Return the URL of a node, and register its secrets. Raises InvalidInput."""
+    redaction.register_secrets(redaction.secrets_of_url(value))
+    try:
+        return node_url(value)
+    except ValueError as error:
+        raise InvalidInput("URL", str(error)) from error
+
+
+@chains.command()
+@click.argument("url", metavar="URL", callback=_node_url)
+@whole_option("--blocks", 2, 500, "Newest blocks to read", 16)
+@json_option
+def check(url: str, blocks: int, as_json: bool) -> None:
+    """Try a node: what it serves, what that means for hookfarm, and the settings that fit.
+
+    It reads the newest blocks as hookfarm would, with their logs and receipts, and tries history, ranges, batches,
+    tags and announced heads, with a bounded number of requests. It needs no Redis and no farm. The exit code is
+    1 if hookfarm cannot work with the node.
+
+    \b
+    Example: hookfarm chains check https://ethereum.example/key
+    """
+    # Imported late: it imports web3.
+    check_node = importlib.import_module("hookfarm.chain.node_check").check_node
+    console = Console(stderr=True)
+    with console.status("connecting") as shown:
+        report: NodeReport = asyncio.run(check_node(url, blocks, shown.update if console.is_terminal else _silent))
+    if as_json:
+        print_json(_report_json(url, report))
+    else:
+        _print_report(url, report)
+    if not report.fits:
+        sys.exit(1)
+
+
+def _silent(_text: str) -> None:
+    """Show no progress."""
+
+
+def _report_json(url: str, report: "NodeReport") -> dict[str, Any]:
+    return {
+        "node": redaction.origin(url),
+        "chain_id": report.chain_id,
+        "fits": report.fits,
+        "requests": report.requests,
+        "findings": [finding._asdict() for finding in report.findings],
+        "settings": {} if report.verify is None else {"verify": report.verify},
+    }
+
+
+def _print_report(url: str, report: "NodeReport") -> None:
+    for line in columns(
+        [(each.level, each.name, plain(f"{each.found}: {each.meaning}")) for each in report.findings]
+    ):
+        click.echo(line)
+    click.echo()
+    if not report.fits or report.chain_id is None:
+        click.echo("hookfarm cannot work with this node")
+        return
+    shown = _masked(url)
+    table, option = f'{{ urls = "{shown}"', f"{report.chain_id}={shown}"
+    if report.verify is not None:
+        table, option = f'{table}, verify = "{report.verify}"', f"{option};verify={report.verify}"
+    click.echo("hookfarm works with this node. In hookfarm.toml:")
+    click.echo(f"\n  [chains]\n  {report.chain_id} = {table} }}\n\nor as an option:\n\n  --chain '{option}'")
+    if shown != url:
+        click.echo("\nwith the whole URL in place of the one above.")
+
+
+def _masked(url: str) -> str:
+    """Return a URL with an ellipsis in place of what may be secret."""
+    origin = redaction.origin(url)
+    return url if url in (origin, f"{origin}/") else f"{origin}/…"

@@ -12,7 +12,7 @@ from hookfarm import status as farm_status
 from hookfarm.backfill import state as backfill_state
 from hookfarm.cli.options import connected, json_option, redis_options, redis_url, settings
 from hookfarm.cli.output import count, print_json, rate
-from hookfarm.cli.status_output import active_node, backfill_line, catch_up, node_problems
+from hookfarm.cli.status_output import active_node, backfill_line, catch_up, doubts, node_problems
 from hookfarm.security.redaction import redis_address
 from hookfarm.store import keys
 
@@ -71,7 +71,7 @@ def _print_chain(console: Console, chain: dict[str, Any]) -> None:
     console.print("  ".join(filter(None, parts)), markup=False, soft_wrap=True)
     if not chain["ready"]:
         console.print(f"  not ready: {chain['reason']}", markup=False, soft_wrap=True)
-    for problem in node_problems(chain, int(time.time() * 1000)):
+    for problem in (*doubts(chain), *node_problems(chain, int(time.time() * 1000))):
         console.print(f"  {problem}", markup=False, soft_wrap=True)
 
 

@@ -54,6 +54,22 @@ def node_problems(chain: Mapping[str, Any], now_ms: int) -> Iterator[str]:
             yield plain(f"chain {chain['chain_id']}: {state}: {node['last_error']}")
 
 
+def doubts(chain: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line for each block of a chain that is not proven."""
+    for block in chain.get("doubtful_blocks", ()):
+        command = f"hookfarm chains accept {chain['chain_id']} {block['block_number']}"
+        remedy = "accepted, taken at the next try" if block["accepted"] else f"to accept it: {command}"
+        where = f"chain {chain['chain_id']}: block {block['block_number']}"
+        yield plain(f"{where} is doubtful ({remedy}): {block['reason']}")
+
+
+def accepted_blocks(chain: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line for each accepted block of a chain."""
+    for block in chain.get("accepted_blocks", ()):
+        who = f"accepted without a proof by {block['accepted_by']} at {block['accepted_at']}"
+        yield plain(f"chain {chain['chain_id']}: block {block['block_number']} {who}: {block['reason']}")
+
+
 def _nodes(chain: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return chain.get("nodes") or []
 

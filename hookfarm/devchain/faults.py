@@ -125,6 +125,12 @@ KINDS: Mapping[str, FaultKind] = MappingProxyType(
             {"shown": "block_1"},
             {"shown": ("block_1", "latest", "pruned")},
         ),
+        "pruned_history": FaultKind(
+            "Blocks more than `blocks` below the head are not served by number: an error (op-reth) or null "
+            "(Erigon). Occasion: a refusal",
+            {"blocks": 128, "shown": "error"},
+            {"shown": ("error", "null")},
+        ),
         "hidden_blooms": FaultKind(
             "Headers have a bloom of zeros, or null. Occasion: a header",
             {"shown": "zeros"},
@@ -179,11 +185,14 @@ KINDS: Mapping[str, FaultKind] = MappingProxyType(
             "the hash (Avalanche). Occasion: a header"
         ),
         "local_log_indices": FaultKind("Logs are counted per transaction. Occasion: a result with logs"),
-        "duplicate_log_indices": FaultKind(
-            "Two logs each have the same index (Erigon). Occasion: a result with logs"
-        ),
         "wrong_block_hashes": FaultKind(
             "Logs, also those of receipts, have another block hash (XDC). Occasion: a result with logs"
+        ),
+        "wrong_log_indices": FaultKind(
+            "The indices of a block's logs have repetitions (Erigon on BSC) or begin with 1 (Stable), in receipts "
+            "too. Occasion: a result with logs",
+            {"shown": "repeated"},
+            {"shown": ("repeated", "from_1")},
         ),
         "bare_logs": FaultKind(
             "Logs lack their blockTimestamp, or it is zero. Occasion: a result with logs",

@@ -193,6 +193,12 @@ def _block_by_number(view: LaggedChain, number: Any, full: Any) -> JsonObject | 
     wanted = number_argument(view, 0, number)
     if number in ("0x0", "earliest"):
         wanted = _block_instead_of_0(view)
+    fault = view.node.faults.active("pruned_history")
+    if fault is not None and wanted < view.head - fault.number("blocks"):
+        view.node.faults.use(fault)
+        if fault.text("shown") == "error":
+            raise RpcError(PRUNED_HISTORY, "pruned history unavailable")
+        return None
     if view.is_null_round(wanted):
         raise RpcError(NULL_ROUND, f"requested epoch was a null round ({wanted})")
     return _shown_block(view.node, view.by_number(wanted), full)

@@ -102,7 +102,7 @@ PROFILES: Mapping[str, DevchainProfile] = MappingProxyType(
             988, "Stable: log indices start from 0 in each transaction", (("local_log_indices", {}),)
         ),
         "bsc-erigon": DevchainProfile(
-            56, "BNB Smart Chain on Erigon: duplicate log indices", (("duplicate_log_indices", {}),)
+            56, "BNB Smart Chain on Erigon: duplicate log indices", (("wrong_log_indices", {}),)
         ),
         "bsc-public": DevchainProfile(
             56,

@@ -293,10 +293,14 @@ def altered_logs(faults: Faults, logs: list[JsonObject]) -> list[JsonObject]:
         return logs
     if faults.take("local_log_indices"):
         logs = _counted_per_transaction(logs)
-    if faults.take("duplicate_log_indices"):
-        logs = [log | {"logIndex": to_quantity(int(log["logIndex"], 16) // 2)} for log in logs]
     if faults.take("wrong_block_hashes"):
         logs = [log | {"blockHash": to_data(keccak(log["blockHash"].encode()))} for log in logs]
+    wrong = faults.take("wrong_log_indices")
+    if wrong:
+        first = wrong.text("shown") == "from_1"
+        indices = [int(log["logIndex"], 16) for log in logs]
+        shown = [index + 1 if first else index // 2 for index in indices]
+        logs = [log | {"logIndex": to_quantity(index)} for log, index in zip(logs, shown, strict=True)]
     fault = faults.take("bare_logs")
     if fault is None:
         return logs

@@ -11,7 +11,7 @@ from hookfarm.chain.failover import Failover, FailoverListener
 from hookfarm.chain.node import Node
 from hookfarm.chain.node_pool import NodeProfile
 from hookfarm.chain.prover import Prover
-from hookfarm.chain.rpc import RateLimited
+from hookfarm.chain.rpc import Doubtful, RateLimited
 from hookfarm.chain.timing import NodeTimeouts, backoff_seconds
 from hookfarm.config import ChainConfig
 from hookfarm.errors import ChainUnavailable, WrongChain
@@ -137,6 +137,8 @@ class Ingestor:
                 leave = node.closed or self._should_leave(node, error, failures, pause)
                 if self._failures > MAX_FAILURES_UNMARKED or (pause >= RATE_LIMIT_SECONDS and not leave):
                     self._outage.fail("chain", f"{self._failover.name}: {error}")
+                    if isinstance(error, Doubtful):
+                        await self._publisher.record_doubt(error)
                 if leave:
                     raise
             await asyncio.sleep(pause)

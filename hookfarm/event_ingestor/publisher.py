@@ -10,6 +10,7 @@ from hookfarm.chain.block import Block, Head, linked
 from hookfarm.chain.block_feed import BlockFeed
 from hookfarm.chain.node import Node
 from hookfarm.chain.prover import Prover
+from hookfarm.chain.rpc import Doubtful
 from hookfarm.chain.timing import backoff_seconds
 from hookfarm.errors import ChainUnavailable
 from hookfarm.event_ingestor.published_events import LostEvents, PublishedEvents
@@ -26,15 +27,21 @@ from hookfarm.event_stream import (
     KEPT_BLOCKS,
     Checkpoint,
     CheckpointMoved,
+    DoubtfulBlock,
     ReorgWindow,
     RetryingChainStream,
     StreamBlock,
+    accepted_block,
+    doubtful_blocks,
+    forget_doubtful_blocks,
     publish,
     read_checkpoint,
+    record_doubtful_block,
     rollback,
     transfers_wanted,
 )
 from hookfarm.rates import SlidingRate
+from hookfarm.store import keys
 
 if TYPE_CHECKING:
     from hookfarm.tracing.spans import Spans
@@ -84,10 +91,15 @@ class Publisher:
         self._seen_ns = 0
         """When the next blocks became known: with the head, or during a catch-up with their batch."""
         self._conflicts = 0
+        self._doubtful: set[int] = set()
+        """Numbers of the stored doubtful blocks that this ingestor or its predecessor has found."""
+        prover.find_accepted = lambda number, block_hash: stream.call(accepted_block, number, block_hash)
 
     async def boot(self, node: Node, head: Head) -> None:
         """Read the stored checkpoint, or store the first one."""
         self._prover.transfers = await self._stream.call(transfers_wanted)
+        doubtful = await self._stream.call(doubtful_blocks)
+        self._doubtful = {each.block_number for each in doubtful if each.found_by == keys.EVENT_INGESTOR}
         stored = await self._stream.call(read_checkpoint)
         if stored is None:
             await self._start(node, head)
@@ -103,6 +115,12 @@ class Publisher:
         if at is not None:
             await self._advance(node, head, on_progress)
         self._outage.recover("chain")
+
+    async def record_doubt(self, error: Doubtful) -> None:
+        """Store the block that is not proven, for operators to see and accept."""
+        facts = (error.number, error.block_hash, error.logs, str(error))
+        await self._stream.call(record_doubtful_block, DoubtfulBlock(*facts, found_by=keys.EVENT_INGESTOR))
+        self._doubtful.add(error.number)
 
     async def _advance(self, node: Node, head: Head, on_progress: OnProgress) -> None:
         if head.block_hash == self._current.block_hash:
@@ -191,10 +209,22 @@ class Publisher:
         self._set_checkpoint(Checkpoint(last.number, last.block_hash))
         self._counters.published(last, sum(len(block.entries) for block in blocks))
         self._counters.proofs(self._prover.repaired, self._prover.beyond_bloom, self._prover.renumbered)
+        await self._settle_doubts(last.number)
         self._log_notices()
         self._outage.recover("chain")
         self._conflicts = 0
         return True
+
+    async def _settle_doubts(self, checkpoint: int) -> None:
+        """Forget the doubtful blocks that are published now, and log the accepted ones."""
+        passed = {number for number in self._doubtful if number <= checkpoint}
+        if passed:
+            await self._stream.call(forget_doubtful_blocks, passed)
+            self._doubtful -= passed
+        for number in sorted(number for number in self._prover.accepted if number <= checkpoint):
+            block = self._prover.accepted.pop(number)
+            who = {"accepted_by": block.accepted_by, "accepted_at": block.accepted_at}
+            self._log.warning("accepted block", chain=self._chain_id, block=number, **who, reason=block.reason)
 
     def _log_notices(self) -> None:
         """Log what the prover learned about the chain."""

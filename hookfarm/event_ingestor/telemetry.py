@@ -53,7 +53,7 @@ BLOCKS_BEYOND_BLOOM = 16
 BLOCKS_RENUMBERED = 17
 """Blocks whose log indices the ingestor replaced."""
 
-EVENTS_NOT_WITHDRAWN = 17
+EVENTS_NOT_WITHDRAWN = 18
 """Events of replaced blocks that could not be withdrawn: their jobs and histories are gone."""
 
 _TIP_BLOCKS = 64

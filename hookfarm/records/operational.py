@@ -17,7 +17,11 @@ CIRCUIT_CLOSED = "hookfarm.endpoint.circuit_closed"
 DELIVERY_DEAD = "hookfarm.delivery.dead"
 CHAIN_STALLED = "hookfarm.chain.stalled"
 REORG_INCOMPLETE = "hookfarm.chain.reorg_incomplete"
-EVENTS = (ENDPOINT_DISABLED, CIRCUIT_OPENED, CIRCUIT_CLOSED, DELIVERY_DEAD, CHAIN_STALLED, REORG_INCOMPLETE)
+CHAIN_BLOCK_ACCEPTED = "hookfarm.chain.block_accepted"
+EVENTS = (
+    *(ENDPOINT_DISABLED, CIRCUIT_OPENED, CIRCUIT_CLOSED, DELIVERY_DEAD),
+    *(CHAIN_STALLED, REORG_INCOMPLETE, CHAIN_BLOCK_ACCEPTED),
+)
 
 
 def is_operational(record: Mapping[str, Any]) -> bool:

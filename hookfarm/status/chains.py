@@ -1,14 +1,41 @@
 """State of each chain, from its ingestor's report and its finality heads."""
 
 from collections.abc import Iterable, Sequence
-from typing import Annotated, NotRequired, TypedDict, cast
+from dataclasses import asdict
+from typing import Annotated, Any, NotRequired, TypedDict, cast
 
 from hookfarm import timestamps
 from hookfarm.event_ingestor.node_telemetry import NodeStatus
 from hookfarm.event_ingestor.telemetry import CatchUp, ChainReport
+from hookfarm.event_stream import AcceptedBlock, DoubtfulBlock
 from hookfarm.records import CONFIRMATION_TAGS as TAGS
 from hookfarm.store import keys
 from hookfarm.store.clients import AnyPipeline
+
+CHAIN_REPLIES = 3
+MAX_ACCEPTED = 10
+
+
+class DoubtfulBlockStatus(TypedDict):
+    """A block whose logs are not proven, so that it is not published."""
+
+    block_number: int
+    block_hash: str
+    logs: Annotated[int | None, "Logs that the node gives; null if no source gives any."]
+    reason: str
+    found_by: Annotated[str, "event_ingestor or backfill."]
+    accepted: Annotated[bool, "True = taken at the next try."]
+
+
+class AcceptedBlockStatus(TypedDict):
+    """A block that an operator accepted without a proof, with at least so many logs."""
+
+    block_number: int
+    block_hash: str
+    logs: int
+    reason: str
+    accepted_by: str
+    accepted_at: str
 
 
 class ChainStatus(TypedDict):
@@ -27,6 +54,8 @@ class ChainStatus(TypedDict):
     ]
     ready: bool
     reason: Annotated[str, "Empty while the chain is ready."]
+    doubtful_blocks: Annotated[list[DoubtfulBlockStatus], "Blocks without a proof, by number."]
+    accepted_blocks: Annotated[list[AcceptedBlockStatus], "The newest ten accepted blocks, by number."]
     rpc_requests_per_block: float | None
     events_published: int | None
     nodes: Annotated[list[NodeStatus], "Nodes in order of preference."]
@@ -42,15 +71,16 @@ class ChainStatus(TypedDict):
     rpc_requests: NotRequired[int]
 
 
-def request_heads(pipe: AnyPipeline, chain_id: int) -> None:
-    """Add the read of the finality heads to a pipeline; its one reply is for `chain_status`."""
+def request_chain(pipe: AnyPipeline, chain_id: int) -> None:
+    """Add the reads of a chain's state to a pipeline; their CHAIN_REPLIES replies are for `chain_status`."""
     pipe.hmget(keys.heads(chain_id), [*TAGS, *(f"no_{tag}" for tag in TAGS)])
+    pipe.hvals(keys.doubtful_blocks(chain_id))
+    pipe.hvals(keys.accepted_blocks(chain_id))
 
 
-def chain_status(
-    report: ChainReport, heads: Sequence[bytes | None], service_reason: str, now: float
-) -> ChainStatus:
+def chain_status(report: ChainReport, replies: Sequence[Any], service_reason: str, now: float) -> ChainStatus:
     """Return the state of one chain. `service_reason`: why the whole event_ingestor is not ready."""
+    heads, doubtful, accepted = replies
     safe, finalized = (None if number is None else int(number) for number in heads[: len(TAGS)])
     reason = report.get("reason") or service_reason
     found = {
@@ -60,6 +90,7 @@ def chain_status(
         "finalized": finalized,
         "unsupported_tags": [tag for tag, none in zip(TAGS, heads[len(TAGS) :], strict=True) if none],
         "ready": not reason,
+        **_unproven(doubtful, accepted),
         "reason": reason,
         "nodes": report.get("nodes", []),
         "catch_up": report.get("catch_up"),
@@ -73,6 +104,19 @@ def with_configured(chains: Iterable[ChainStatus], configured: Iterable[int]) ->
     for chain_id in configured:
         found.setdefault(chain_id, _unreached(chain_id))
     return [found[chain_id] for chain_id in sorted(found)]
+
+
+def _unproven(doubtful: Iterable[bytes], accepted: Iterable[bytes]) -> dict[str, Any]:
+    """Return the fields of doubtful and accepted blocks."""
+    accepted_blocks = [asdict(AcceptedBlock.decode(each)) for each in accepted]
+    taken = {(each["block_number"], each["block_hash"]): each["logs"] for each in accepted_blocks}
+    rows = []
+    for block in sorted(map(DoubtfulBlock.decode, doubtful), key=lambda block: block.block_number):
+        wanted = taken.get((block.block_number, block.block_hash))
+        accepted_with_these = wanted is not None and block.logs is not None and wanted <= block.logs
+        rows.append({**asdict(block), "accepted": accepted_with_these})
+    newest = sorted(accepted_blocks, key=lambda block: int(block["block_number"]))[-MAX_ACCEPTED:]
+    return {"doubtful_blocks": rows, "accepted_blocks": newest}
 
 
 def _lag_ms(report: ChainReport, now: float) -> int | None:
@@ -93,6 +137,8 @@ def _unreached(chain_id: int) -> ChainStatus:
         "safe": None,
         "finalized": None,
         "unsupported_tags": [],
+        "doubtful_blocks": [],
+        "accepted_blocks": [],
         "ready": False,
         "reason": "not reached by an ingestor yet",
         "rpc_requests_per_block": None,

@@ -152,7 +152,7 @@ def _request_depths(pipe: AnyPipeline, first: _FirstReplies) -> None:
     state.request(pipe, first.backfills)
     for chain_id in first.chain_ids:
         request_stream(pipe, chain_id)
-        chains.request_heads(pipe, chain_id)
+        chains.request_chain(pipe, chain_id)
 
 
 _COUNTED = delivery_queue.DEPTH_REPLIES + 5
@@ -165,7 +165,7 @@ def _parse(first: _FirstReplies, replies: list[Any], now: float) -> Snapshot:
             raise reply
     depths = delivery_queue.parse_depths(replies)
     unconfirmed, in_backfills, endpoints, disabled, circuits = replies[delivery_queue.DEPTH_REPLIES : _COUNTED]
-    size = STREAM_REPLIES + 1
+    size = STREAM_REPLIES + chains.CHAIN_REPLIES
     starts = range(by_chain, len(replies), size)
     of_chains = {
         chain: replies[start : start + size] for chain, start in zip(first.chain_ids, starts, strict=True)
@@ -174,8 +174,10 @@ def _parse(first: _FirstReplies, replies: list[Any], now: float) -> Snapshot:
         "timestamp": timestamps.format_seconds(now),
         "version": hookfarm.__version__,
         "services": first.services,
-        "chains": _chains(first.services, {chain_id: part[-1] for chain_id, part in of_chains.items()}, now),
-        "streams": [parse_stream(chain_id, part[:-1]) for chain_id, part in of_chains.items()],
+        "chains": _chains(
+            first.services, {chain_id: part[STREAM_REPLIES:] for chain_id, part in of_chains.items()}, now
+        ),
+        "streams": [parse_stream(chain_id, part[:STREAM_REPLIES]) for chain_id, part in of_chains.items()],
         "queue": _queue(depths, unconfirmed, in_backfills),
         "backfills": _unfinished(state.parse(first.backfills, replies[_COUNTED:by_chain])),
         "delivery": _delivery(first.services),
@@ -199,11 +201,11 @@ def _unfinished(newest: Sequence[Backfill | None]) -> list[BackfillStatus]:
     return [each.public() for each in newest if each is not None and each.done_ms is None]
 
 
-def _chains(services: Services, heads: dict[int, Any], now: float) -> list[ChainStatus]:
+def _chains(services: Services, replies: dict[int, Any], now: float) -> list[ChainStatus]:
     ingestor = services["event_ingestor"]
     reason = "the ingestor has stopped reporting" if readiness.is_stale(ingestor) else ""
     reports = ingestor.get("chains", [])
-    return [chains.chain_status(report, heads[report["chain_id"]], reason, now) for report in reports]
+    return [chains.chain_status(report, replies[report["chain_id"]], reason, now) for report in reports]
 
 
 def _delivery(services: Services) -> DeliveryStats:

@@ -209,6 +209,16 @@ def block_events(chain_id: int) -> str:
     return f"hookfarm:chain:{chain_id}:block_events"
 
 
+def doubtful_blocks(chain_id: int) -> str:
+    """HASH number -> a block whose logs are not proven, as JSON; with a TTL of a day."""
+    return f"hookfarm:chain:{chain_id}:doubtful_blocks"
+
+
+def accepted_blocks(chain_id: int) -> str:
+    """HASH number -> a block that an operator accepted without a proof, as JSON: hash, reason, by whom, when."""
+    return f"hookfarm:chain:{chain_id}:accepted_blocks"
+
+
 def heads(chain_id: int) -> str:
     """HASH `latest`, `safe`, `finalized` -> block number; `no_safe`, `no_finalized` -> 1 if nodes lack the tag.
 

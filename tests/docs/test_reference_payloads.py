@@ -14,6 +14,7 @@ from hookfarm.abi import signature
 from hookfarm.delivery_queue import HealthSignal, operational
 from hookfarm.event_ingestor.published_events import LostEvents
 from hookfarm.event_ingestor.reorg import incomplete_event
+from hookfarm.event_stream import DoubtfulBlock, accept_block
 from hookfarm.matching import payload
 from hookfarm.records import Subscription, parse_subscription
 from hookfarm.records.operational import EVENTS
@@ -139,6 +140,9 @@ def test_operational_events_fulfil_it(client: Any, redis_url: str) -> None:
         settle(connection, delivery_queue.failed(claimed, stored, retry, HealthSignal.UNHEALTHY))
     operational.record_stalled_chain(client, 1, "chain 1: no node answers")
     client.rpush(keys.OPERATIONAL_EVENTS, incomplete_event(1, 7, [LostEvents(8, 9, None, 2)]))
+    doubtful = DoubtfulBlock(7, "0x" + "5e" * 32, 2, "log indices are not 0 to 1", "event_ingestor")
+    client.hset(keys.doubtful_blocks(1), "7", doubtful.encode())
+    accept_block(client, 1, doubtful, "operator@host")
     Registry(client).update(replace(failing, description="mended"))
     Registry(client).disable(failing.id, "by hand")
     while operational.deliver_events(client):

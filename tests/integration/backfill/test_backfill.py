@@ -11,6 +11,7 @@ import pytest
 from hookfarm.backfill.state import Progress
 from hookfarm.devchain.embedded import RunningDevchain, running_devchain
 from hookfarm.errors import ChainUnavailable, Conflict, WrongChain
+from hookfarm.event_stream import accept_block, doubtful_block
 from hookfarm.store import keys
 from tests.support.backfill import deliver_everything, jobs_of, live_jobs, process_stream, run_backfill, subscribed
 from tests.support.backfill_queue import queued_ids
@@ -56,6 +57,25 @@ def test_only_the_blocks_asked_for_and_what_the_subscription_wants(
     expected = [event for event in canonical(devchain) if 50 <= event["block_number"] <= 200]
     assert 0 < len(jobs_of(client)) < len(expected)
     assert jobs_of(client) == live_jobs(endpoint, expected)
+
+
+def test_a_block_without_a_proof_is_taken_once_it_is_accepted(
+    client: Any, redis_url: str, devchain: RunningDevchain
+) -> None:
+    devchain.set_fault("wrong_log_indices", shown="repeated")
+    seen: list[str] = []
+
+    def accept(_task: "asyncio.Task[None]", progress: Progress) -> None:
+        if progress.reason and not seen:
+            seen.append(progress.reason)
+            accept_block(client, CHAIN, doubtful_block(client, CHAIN, 7), "operator@host")
+
+    endpoint = subscribed(client)
+    progress = run_backfill(client, redis_url, endpoint, (devchain.http_url,), 7, from_block=7, watch=accept)
+    assert "log indices are not 0 to 2" in seen[0]
+    assert (progress.blocks, progress.delivered_new) == (1, 3)
+    assert jobs_of(client) == live_jobs(endpoint, [e for e in canonical(devchain) if e["block_number"] == 7])
+    assert not client.exists(keys.doubtful_blocks(CHAIN)), "forgotten with the block"
 
 
 def test_what_waits_for_confirmations_live_waits_for_them_in_a_backfill(

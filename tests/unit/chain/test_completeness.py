@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from hookfarm.chain.block import Header, parse_logs
-from hookfarm.chain.completeness import in_order, incompleteness_reason, looks_capped
+from hookfarm.chain.completeness import distinct, in_order, incompleteness_reason, looks_capped
 from hookfarm.records import Event
 from tests.support.chain_samples import ZERO_BLOOM, bloom_of, full_block, header, log
 
@@ -85,3 +85,11 @@ def test_counts_at_which_providers_cut_off_look_so() -> None:
     caps = (1000, 2000, 2500, 5000, 10_000, 20_000, 100_000)
     assert all(map(looks_capped, caps))
     assert not any(map(looks_capped, (0, 1, 10, 100, 500, 999, 1001, 10_001)))
+
+
+def test_logs_accepted_without_a_proof_have_an_identity_each() -> None:
+    of = header(7)
+    places = [event["log_index"] for event in distinct(events_of(of, [log(of, 2), log(of, 5), log(of, 2)]))]
+    assert places == [2, 5], "the repetition is removed, the gap stays"
+    repeated = distinct(events_of(of, [log(of, 0), log(of, 0, topic=2), log(of, 1)]))
+    assert [event["log_index"] for event in repeated] == [0, 1, 2], "different logs with one index are counted"
