@@ -191,6 +191,7 @@ class Node:
             with self._counting_failures():
                 answers = await self._connection.request_batch(calls)
         except RateLimited:
+            batches.rate_limited(sent)
             raise
         except Refused as error:
             batches.reduce(sent // 2)

@@ -17,6 +17,9 @@ FAILURE_KINDS = ("refused", "rate_limited", "unavailable")
 
 FIRST_RANGE_BLOCKS = 64
 MAX_RANGE_BLOCKS = 10_000
+FIRST_PATIENCE = 16
+MAX_PATIENCE = 1_024
+"""Ranges of the longest accepted length until a longer one is tried again: a refusal costs three requests."""
 TARGET_LOGS = 4_000
 """Logs per response, about 2 MB; a larger one would delay the newest blocks."""
 
@@ -48,33 +51,55 @@ class TokenBucket:
 class RangeSize:
     """Number of blocks per `eth_getLogs`, learned from a node's responses.
 
-    A refusal halves it. A success doubles it until the first refusal, and adds an eighth afterwards. The range is
-    expected to hold at most TARGET_LOGS.
+    A success doubles it until the first refusal, and adds an eighth afterwards while that is below the shortest
+    refused length. A longer range follows after `_patience` successes, twice as many after each refusal. The range
+    is expected to hold at most TARGET_LOGS.
     """
 
     def __init__(self, first: int = FIRST_RANGE_BLOCKS, maximum: int = MAX_RANGE_BLOCKS) -> None:
         self.blocks = first
         self._maximum = maximum
-        self._refused = False
+        self._served = 0
+        """The longest range that was served and not refused later."""
+        self._refused: int | None = None
+        """The shortest range that was refused; None = none so far."""
+        self._doubles = True
+        self._patience = FIRST_PATIENCE
+        self._successes = 0
+        """At the present length, below the refused one."""
 
     def accepted(self, blocks: int, logs: int) -> None:
         """Record that a range of `blocks` was served with `logs` logs."""
-        if blocks < self.blocks:
-            grown = self.blocks
-        elif self._refused:
-            grown = self.blocks + max(1, self.blocks // 8)
-        else:
-            grown = 2 * self.blocks
+        self._served = max(self._served, blocks)
+        if self._refused is not None and blocks >= self._refused:
+            self._refused, self._patience = None, FIRST_PATIENCE
+        grown = self.blocks if blocks < self.blocks else self._grown()
         fitting = blocks * TARGET_LOGS // logs if logs else grown
         self.blocks = max(1, min(grown, fitting, self._maximum))
 
     def refused(self, blocks: int) -> None:
-        """Record that a range of `blocks` was refused.
+        """Record that a range of `blocks` was refused; ignored if the number is below `blocks` already.
 
         Sizes suggested in errors are ignored: they may equal the requested one.
         """
-        self._refused = True
-        self.blocks = max(1, min(self.blocks, blocks // 2))
+        self._doubles = False
+        if blocks > self.blocks:
+            return
+        if blocks <= self._served:
+            self._served = 0
+        elif self._served and self._refused is not None:
+            self._patience = min(2 * self._patience, MAX_PATIENCE)
+        self._refused, self._successes = blocks, 0
+        self.blocks = max(1, self._served, blocks // 2)
+
+    def _grown(self) -> int:
+        if self._doubles:
+            return 2 * self.blocks
+        longer = self.blocks + max(1, self.blocks // 8)
+        if self._refused is None or longer < self._refused:
+            return longer
+        self._successes += 1
+        return longer if self._successes > self._patience else self.blocks
 
 
 class BatchSize:
@@ -88,9 +113,11 @@ class BatchSize:
         self._clock = clock
         self._rest_seconds = FIRST_REST_SECONDS
         self._grows_at = float("-inf")
+        self._is_rate_limited = False
 
     def accepted(self, calls: int) -> None:
         """Record that a batch of so many calls was served."""
+        self._is_rate_limited = False
         if calls < self.calls or self.calls == MAX_BATCH_CALLS or self._clock() < self._grows_at:
             return
         self.calls = min(2 * self.calls, MAX_BATCH_CALLS)
@@ -103,6 +130,15 @@ class BatchSize:
             self.calls = max(1, calls)
             self._grows_at = self._clock() + self._rest_seconds
             self._rest_seconds = min(2 * self._rest_seconds, MAX_REST_SECONDS)
+
+    def rate_limited(self, calls: int) -> None:
+        """Record that a batch of so many calls was over the rate limit.
+
+        The second one in a row reduces the number: some nodes respond so to any batch above their limit.
+        """
+        if self._is_rate_limited:
+            self.reduce(calls // 2)
+        self._is_rate_limited = True
 
 
 class NodeProfile:
