@@ -105,6 +105,20 @@ DEAD_LETTERS = {"data": [DEAD], "next_cursor": None}
 REDRIVEN = {"redriven": 12, "refused": {}, "next_cursor": None}
 PURGED = {"purged": 12, "next_cursor": None}
 _ERRORS = {"refused": 0, "rate_limited": 3, "unavailable": 0}
+_COST = {"requests": 1.0, "calls": 2.0, "bytes_sent": 210.0, "bytes_received": 48_000.0, "units": 80.0}
+_NODE_COST = {
+    "bytes_sent": 865_200,
+    "bytes_received": 197_760_000,
+    "units": 329_600,
+    "batch_calls": 100,
+    "range_blocks": 64,
+    "hedged": 0,
+    "hedges_won": 0,
+    "per_block": _COST,
+    "per_day": {name: 7_200 * value for name, value in _COST.items()},
+    "units_per_month": 30_000_000,
+    "units_this_month": 12_400_000,
+}
 CHAIN: dict[str, Any] = {
     "chain_id": 1,
     "head": 21500000,
@@ -129,6 +143,7 @@ CHAIN: dict[str, Any] = {
             "requests": 4120,
             "calls": 8240,
             "errors": _ERRORS,
+            **_NODE_COST,
         },
         {
             "name": "https://two.example:8545",
@@ -140,6 +155,12 @@ CHAIN: dict[str, Any] = {
             "requests": 12,
             "calls": 24,
             "errors": {**_ERRORS, "rate_limited": 0},
+            **_NODE_COST,
+            "bytes_sent": 2_400,
+            "bytes_received": 9_100,
+            "units": None,
+            "units_per_month": None,
+            "units_this_month": None,
         },
     ],
     "catch_up": None,

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 
 from hookfarm.chain.block import Head
+from hookfarm.chain.budget import BudgetUsed
 from hookfarm.chain.node import Node, connect
 from hookfarm.chain.node_pool import NodePool, NodeProfile
 from hookfarm.chain.rpc import RateLimited
@@ -24,6 +25,8 @@ GAP_SECONDS = 1.0
 BOOT_GAP_SECONDS = 3.0
 """The same for the first connection."""
 
+MAX_NAP_SECONDS = 1.0
+"""While all nodes are unusable: a wall clock may jump, and the turn of a month depends on it."""
 PREFERRED_CHECKS = 4
 """Checks of a preferred node per `return_seconds`."""
 
@@ -79,10 +82,14 @@ class Failover:
         pin_block: PinBlock,
         listener: FailoverListener,
         wrong_block_hint: str = "",
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        """Take the nodes of `chain`; `wrong_block_hint` is appended to the error for a wrong first block."""
+        """Take the nodes of `chain`; `wrong_block_hint` is appended to the error for a wrong first block.
+
+        `wall_clock` returns the Unix time by which monthly budgets are counted.
+        """
         self.name = f"chain {chain.chain_id}"
-        self.pool = NodePool(chain.urls, chain.requests_per_second)
+        self.pool = NodePool(chain.urls, chain.requests_per_second, configs=chain.nodes, wall_clock=wall_clock)
         self.last_error: ChainUnavailable | None = None
         """The last error of `connect`."""
         self._chain = chain
@@ -136,7 +143,7 @@ class Failover:
             try:
                 return await self._open_as_far_as(profile, checkpoint())
             except (ChainUnavailable, WrongChain) as error:
-                self._listener.on_failed(profile, error, self.pool.failed(profile, random.random()))
+                self._cool_down(profile, error)
 
     async def second_opinion(self, node: Node) -> int | None:
         """Return the block number of another node; None if none responds within `probe_seconds`."""
@@ -159,7 +166,7 @@ class Failover:
             self.pool.succeeded(node.profile)
         others = self.has_others(node)
         self._cool_down(node.profile, error)
-        if not node.closed and not others:
+        if not others and (not node.closed or isinstance(error, BudgetUsed)):
             self._listener.on_unavailable(error)
 
     def succeeded(self, node: Node) -> None:
@@ -182,11 +189,12 @@ class Failover:
             gap.cancel()
 
     async def _next_profile(self) -> NodeProfile:
-        """Wait until a node is out of cooldown, and return it."""
-        self._trying, seconds = self.pool.next()
-        if seconds:
-            await asyncio.sleep(seconds)
-        return self._trying
+        """Wait until a node is usable, and return it."""
+        while True:
+            self._trying, seconds = self.pool.next()
+            if not seconds:
+                return self._trying
+            await asyncio.sleep(min(seconds, MAX_NAP_SECONDS))
 
     def _unreachable(self, profile: NodeProfile, error: Exception) -> None:
         if profile.failures == 0:
@@ -197,7 +205,11 @@ class Failover:
 
     def _cool_down(self, profile: NodeProfile, error: Exception) -> None:
         wanted = error.retry_after_seconds if isinstance(error, RateLimited) else None
-        self._listener.on_failed(profile, error, self.pool.failed(profile, random.random(), wanted))
+        if isinstance(error, BudgetUsed):  # The pool knows how long the node rests.
+            self.pool.failed(profile, random.random())
+            self._listener.on_failed(profile, error, wanted or 0.0)
+        else:
+            self._listener.on_failed(profile, error, self.pool.failed(profile, random.random(), wanted))
 
     def _activate(self, node: Node) -> Node:
         self._listener.on_active(node)

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from hookfarm.chain.block import Head, Header, parse_head, parse_header, quantity
+from hookfarm.chain.budget import BudgetUsed
 from hookfarm.chain.head_signal import FinalityTags, HeadSignal, OnHead
 from hookfarm.chain.http_connection import HttpConnection
 from hookfarm.chain.node_pool import NodeProfile
@@ -217,9 +218,8 @@ class Node:
             raise
 
     async def _take_turn(self, methods: Sequence[str]) -> None:
+        self.profile.take(*methods)
         self._on_request()
-        for method in methods:
-            self.profile.on_call(method)
         seconds = self.profile.bucket.reserve(len(methods))
         if seconds:
             await asyncio.sleep(seconds)
@@ -294,24 +294,27 @@ async def connect(
     `on_head` is called with each new head, `on_request` before each request.
     """
 
-    def on_poll() -> None:
+    def on_own_call(method: str) -> None:
+        profile.take(method)
         on_request()
-        profile.on_call("eth_getBlockByNumber")
 
     def on_failed_poll(error: ChainUnavailable) -> None:
-        profile.on_failure(failure_kind(error))
+        if not isinstance(error, BudgetUsed):
+            profile.on_failure(failure_kind(error))
 
     head_signal = HeadSignal(on_head)
     connection: Connection
     if urlsplit(profile.url).scheme in ("ws", "wss"):
-        connection = WebSocketConnection(profile.url, head_signal, timeouts)
+        connection = WebSocketConnection(profile.url, head_signal, timeouts, on_own_call, profile.on_bytes)
     else:
-        connection = HttpConnection(profile.url, head_signal, timeouts, on_poll, on_failed_poll)
+        connection = HttpConnection(
+            profile.url, head_signal, timeouts, on_own_call, profile.on_bytes, on_failed_poll
+        )
     node = Node(profile, connection, head_signal, timeouts, on_request)
     try:
         await connection.open()
     except BaseException as error:
-        if isinstance(error, ChainUnavailable):
+        if isinstance(error, ChainUnavailable) and not isinstance(error, BudgetUsed):
             profile.on_failure(failure_kind(error))
         await node.close()
         raise

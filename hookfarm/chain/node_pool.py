@@ -2,8 +2,11 @@
 
 import time
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 
+from hookfarm.chain.budget import Budget
 from hookfarm.chain.timing import backoff_seconds
+from hookfarm.config import NodeConfig
 from hookfarm.security.redaction import origin
 
 MAX_BATCH_CALLS = 100
@@ -144,14 +147,24 @@ class BatchSize:
 class NodeProfile:
     """A node's URL and the limits learned about it; survives its connections."""
 
-    def __init__(self, url: str, bucket: TokenBucket) -> None:
+    def __init__(
+        self,
+        url: str,
+        bucket: TokenBucket,
+        config: NodeConfig | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`clock` and `wall_clock` return monotonic and Unix time."""
         self.url = url
         self.origin = origin(url)
+        self.config = config or NodeConfig()
         self.bucket = bucket
+        self.budget = Budget(url, self.config.units_per_month, wall_clock)
         self.ranges = RangeSize()
         self.unanswered_tags: dict[str, int] = {}
         """Tags without a block so far, with the head at the first call."""
-        self.batches = BatchSize()
+        self.batches = BatchSize(clock)
         self.failures = 0
         """Consecutive failures."""
         self.cooldown_until = 0.0
@@ -160,12 +173,21 @@ class NodeProfile:
         """Called with the method of each call, also for each call of a batch."""
         self.on_failure: Callable[[str], None] = lambda _kind: None
         """Called with one of FAILURE_KINDS for each failed call."""
+        self.on_bytes: Callable[[int, int], None] = lambda _sent, _received: None
+        """Called with the bytes of JSON sent to the node, and received from it."""
+
+    def take(self, *methods: str) -> None:
+        """Count the calls of a request that is about to be sent. Raises BudgetUsed."""
+        self.budget.spend(sum(map(self.config.units, methods)), self.origin)
+        for method in methods:
+            self.on_call(method)
 
 
 class NodePool:
     """A chain's nodes by preference.
 
-    A failure puts a node into cooldown: 0.1 s, 0.2 s … 10 s, or longer if the node requests it.
+    A failure puts a node into cooldown: 0.1 s, 0.2 s … 10 s, or longer if the node requests it. A node whose
+    monthly budget is used up rests until the turn of the month.
     """
 
     def __init__(
@@ -173,23 +195,28 @@ class NodePool:
         urls: Sequence[str],
         requests_per_second: float | None = None,
         clock: Callable[[], float] = time.monotonic,
+        configs: Sequence[NodeConfig] = (),
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
+        """`configs` are those of the first URLs. `clock` and `wall_clock` return monotonic and Unix time."""
         self._clock = clock
-        self.all = tuple(NodeProfile(url, TokenBucket(requests_per_second, clock)) for url in urls)
+        self.all = tuple(
+            NodeProfile(url, TokenBucket(requests_per_second, clock), config, clock, wall_clock)
+            for url, config in zip_longest(urls, configs)
+        )
 
     def next(self) -> tuple[NodeProfile, float]:
-        """Return the first node out of cooldown, else the next one to be, and the seconds until then."""
-        now = self._clock()
-        for profile in self.all:
-            if profile.cooldown_until <= now:
-                return profile, 0.0
-        soonest = min(self.all, key=lambda profile: profile.cooldown_until)
-        return soonest, soonest.cooldown_until - now
+        """Return the first usable node, else the next one to be, and the seconds until then."""
+        soonest = min(self.all, key=self._unusable_seconds)
+        return soonest, self._unusable_seconds(soonest)
 
     def others(self, profile: NodeProfile) -> list[NodeProfile]:
-        """Return the other nodes out of cooldown, by preference."""
-        now = self._clock()
-        return [other for other in self.all if other is not profile and other.cooldown_until <= now]
+        """Return the other usable nodes, by preference."""
+        return [other for other in self.all if other is not profile and not self._unusable_seconds(other)]
+
+    def _unusable_seconds(self, profile: NodeProfile) -> float:
+        """Return the seconds until the node is out of cooldown and has a budget; 0.0 = now."""
+        return max(0.0, profile.cooldown_until - self._clock(), profile.budget.rest_seconds())
 
     def preferred_to(self, profile: NodeProfile, after_seconds: float) -> NodeProfile | None:
         """Return the first node preferred to this one whose last failure is older than `after_seconds`.
@@ -201,7 +228,7 @@ class NodePool:
             if other is profile:
                 return None
             patience = after_seconds * 2.0 ** min(max(other.failures - 1, 0), 5)
-            if max(other.failed_at + patience, other.cooldown_until) <= now:
+            if other.failed_at + patience <= now and not self._unusable_seconds(other):
                 return other
         return None
 

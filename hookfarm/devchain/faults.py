@@ -104,7 +104,8 @@ KINDS: Mapping[str, FaultKind] = MappingProxyType(
         ),
         "refused_batches": FaultKind(
             "Batches of more calls than this are refused as a whole: with an error, HTTP 413, 429 or 500, an "
-            "empty body, a closed connection, or no response. A WebSocket closes for those of HTTP. Occasion: a refusal",
+            "empty body, a closed connection, or no response. A WebSocket closes for those of HTTP. "
+            "Occasion: a refusal",
             {"calls": 1, "code": -32600, "message": "batch too large", "how": "error"},
             {"how": ("error", "http_413", "http_429", "http_500", "empty", "closed", "silence")},
         ),

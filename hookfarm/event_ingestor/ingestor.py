@@ -3,10 +3,13 @@
 import asyncio
 import contextlib
 import random
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from hookfarm import logs
 from hookfarm.chain.block import Head
+from hookfarm.chain.budget import kept_in_redis
 from hookfarm.chain.failover import Failover, FailoverListener
 from hookfarm.chain.node import Node
 from hookfarm.chain.node_pool import NodeProfile
@@ -206,8 +209,9 @@ async def ingest(
     from_block: int | None,
     timeouts: NodeTimeouts,
     spans: "Spans | None" = None,
+    wall_clock: Callable[[], float] = time.time,
 ) -> None:
-    """Build the chain's ingestor and run it until cancelled."""
+    """Build the chain's ingestor and run it until cancelled. `wall_clock`: as for Failover."""
     log = logs.get(keys.EVENT_INGESTOR)
     counters = IngestorCounters(child.slot, chain.chain_id)
     outage = Outage(child, log, booting=True, on_change=counters.outage, chain=chain.chain_id)
@@ -225,8 +229,10 @@ async def ingest(
             lambda block: stream.call(pin_block, block),
             listener,
             f"; to accept it delete the keys {ours}",
+            wall_clock,
         )
         counters.nodes.watch(failover.pool.all)
         publisher = Publisher(stream, Prover(chain.chain_id, chain.verify), telemetry, from_block, spans)
         heads = FinalityHeadsPublisher(stream, log)
-        await Ingestor(failover, publisher, outage, heads).run()
+        async with kept_in_redis(redis, [profile.budget for profile in failover.pool.all]):
+            await Ingestor(failover, publisher, outage, heads).run()
