@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from hookfarm import timestamps
-from hookfarm.chain.rpc import RateLimited
 from hookfarm.store import keys
 
 if TYPE_CHECKING:
@@ -25,10 +24,6 @@ SYNC_SECONDS = 1.0
 CLOSE_SECONDS = 1.0
 """Max time of the last sync at the end of a process."""
 KEPT_SECONDS = 62 * 86_400
-
-
-class BudgetUsed(RateLimited):
-    """The node's monthly budget is used up; no call was sent."""
 
 
 class Budget:
@@ -49,17 +44,21 @@ class Budget:
         self._unsaved = 0
         self._rests = False
 
-    def spend(self, units: int, origin: str) -> None:
-        """Count the units of a request, unless the budget is used up: then this raises BudgetUsed."""
+    def spend(self, units: int) -> bool:
+        """Count the units of a request; return False, and let the node rest, if the budget is used up."""
         if self.limit is None:
-            return
+            return True
         self._turn()
-        if self._used + self._unsaved >= self.limit:
-            self._rests = True
-            until = timestamps.format_whole_seconds(int(_next_month(self._clock())))
-            problem = f"monthly budget of {self.limit:,} units used up until {until}"
-            raise BudgetUsed(f"{origin}: {problem}", self.rest_seconds())
-        self._unsaved += units
+        self._rests = self._used + self._unsaved >= self.limit
+        if not self._rests:
+            self._unsaved += units
+        return not self._rests
+
+    @property
+    def problem(self) -> str:
+        """The reason why the node rests."""
+        until = timestamps.format_whole_seconds(int(_next_month(self._clock())))
+        return f"monthly budget of {self.limit:,} units used up until {until}"
 
     def rest_seconds(self) -> float:
         """Return the seconds until the turn of the month for a node that rests, else 0."""

@@ -51,7 +51,8 @@ class HttpConnection(AsyncHTTPProvider):
         self._session: aiohttp.ClientSession | None = None
         self._polling: asyncio.Task[None] | None = None
 
-    async def open(self) -> None:
+    async def open(self, *, follow: bool = True) -> None:
+        """Open the connection, and poll for heads if `follow`."""
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS),
             timeout=aiohttp.ClientTimeout(
@@ -59,7 +60,8 @@ class HttpConnection(AsyncHTTPProvider):
             ),
             headers={"Content-Type": "application/json", "User-Agent": "hookfarm"},
         )
-        self._polling = asyncio.create_task(self._poll())
+        if follow:
+            self._polling = asyncio.create_task(self._poll())
 
     async def request(self, method: str, parameters: list[Any]) -> Any:
         """Return the result of one call, as decoded JSON."""

@@ -5,16 +5,15 @@ Calls for the safe and finalized block share batches with other calls, at most o
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from hookfarm.chain.block import Head, Header, parse_head, parse_header, quantity
-from hookfarm.chain.budget import BudgetUsed
 from hookfarm.chain.head_signal import FinalityTags, HeadSignal, OnHead
 from hookfarm.chain.http_connection import HttpConnection
 from hookfarm.chain.node_pool import NodeProfile
-from hookfarm.chain.rpc import Call, NoResponse, RateLimited, Refused, Unanswered, failure_kind
+from hookfarm.chain.rpc import BudgetUsed, Call, NoResponse, RateLimited, Refused, Unanswered, failure_kind
 from hookfarm.chain.timing import NodeTimeouts
 from hookfarm.chain.websocket_connection import WebSocketConnection
 from hookfarm.errors import ChainUnavailable
@@ -28,9 +27,19 @@ NULL_ROUND = "null round"
 """In Filecoin's error for a number without a block. The parent hash of the next block proves it."""
 BROKEN_BATCH_DIVISOR = 4
 """Divides a batch that fails without an error of JSON-RPC: three time-outs at most lead to single calls."""
-
 NORMAL_DISTANCE = 2
 """Normal difference of two nodes, in blocks."""
+
+
+class Hedge(Protocol):
+    """Sends requests of a slow node to another one, too."""
+
+    async def first(
+        self, own: Coroutine[Any, Any, list[Any]], calls: Sequence[Call], is_right: Callable[[list[Any]], bool]
+    ) -> list[Any]:
+        """Return the results of `own`, or those of another node for `calls` if they come first and are right."""
+
+    async def close(self) -> None: ...
 
 
 class Node:
@@ -52,6 +61,7 @@ class Node:
         self.tags = FinalityTags(timeouts.tags_seconds, unanswered=profile.unanswered_tags)
         self.check_identity: Callable[[], Awaitable[bool]] = _no_identity
         """Raises WrongChain if the node serves another chain; False = the node lacks the block to compare."""
+        self.hedge: Hedge | None = None
         self._connection = connection
         self._head_signal = head_signal
         self._timeouts = timeouts
@@ -132,6 +142,8 @@ class Node:
             await self._check_silence(second_opinion)
 
     async def close(self) -> None:
+        if self.hedge is not None:
+            await self.hedge.close()
         await self._connection.close()
 
     async def request(self, method: str, *parameters: object) -> Any:
@@ -161,6 +173,16 @@ class Node:
             if isinstance(answer, RateLimited):
                 raise answer
         return answers
+
+    async def request_hedged(
+        self, calls: Sequence[Call], tags: Sequence[Call], is_right: Callable[[list[Any]], bool]
+    ) -> list[Any]:
+        """Return the results of `calls` and `tags`; if the node is slow, perhaps another node's, of `calls` only.
+
+        `is_right` tells whether those will do: the nodes may see different blocks at the head.
+        """
+        own = self.request_all([*calls, *tags])
+        return await own if self.hedge is None else await self.hedge.first(own, calls, is_right)
 
     async def _blocks(self, numbers: Sequence[int], whole: bool) -> list[tuple[Header, Any]]:
         calls = [block_call(number, whole=whole) for number in numbers]
@@ -218,7 +240,7 @@ class Node:
             raise
 
     async def _take_turn(self, methods: Sequence[str]) -> None:
-        self.profile.take(*methods)
+        _take(self.profile, *methods)
         self._on_request()
         seconds = self.profile.bucket.reserve(len(methods))
         if seconds:
@@ -258,6 +280,11 @@ async def _no_identity() -> bool:
     return False
 
 
+def _take(profile: NodeProfile, *methods: str) -> None:
+    if not profile.take(*methods):
+        raise BudgetUsed(f"{profile.origin}: {profile.budget.problem}", profile.budget.rest_seconds())
+
+
 def block_call(block: int | str, *, whole: bool = False) -> Call:
     """Return the call for a canonical block by number or tag; `whole` includes its transactions."""
     return "eth_getBlockByNumber", [hex(block) if isinstance(block, int) else block, whole]
@@ -287,19 +314,24 @@ def require_list(answer: Any, where: str) -> list[Any]:
 
 
 async def connect(
-    profile: NodeProfile, timeouts: NodeTimeouts, on_head: OnHead, on_request: Callable[[], None]
+    profile: NodeProfile,
+    timeouts: NodeTimeouts,
+    on_head: OnHead,
+    on_request: Callable[[], None],
+    *,
+    follow: bool = True,
 ) -> Node:
     """Connect to a node; ws and wss nodes announce heads, http and https nodes are polled.
 
-    `on_head` is called with each new head, `on_request` before each request.
+    `on_head` is called with each new head if `follow`, `on_request` before each request.
     """
 
     def on_own_call(method: str) -> None:
-        profile.take(method)
+        _take(profile, method)
         on_request()
 
-    def on_failed_poll(error: ChainUnavailable) -> None:
-        if not isinstance(error, BudgetUsed):
+    def on_failed(error: BaseException) -> None:
+        if isinstance(error, ChainUnavailable) and not isinstance(error, BudgetUsed):
             profile.on_failure(failure_kind(error))
 
     head_signal = HeadSignal(on_head)
@@ -307,15 +339,12 @@ async def connect(
     if urlsplit(profile.url).scheme in ("ws", "wss"):
         connection = WebSocketConnection(profile.url, head_signal, timeouts, on_own_call, profile.on_bytes)
     else:
-        connection = HttpConnection(
-            profile.url, head_signal, timeouts, on_own_call, profile.on_bytes, on_failed_poll
-        )
+        connection = HttpConnection(profile.url, head_signal, timeouts, on_own_call, profile.on_bytes, on_failed)
     node = Node(profile, connection, head_signal, timeouts, on_request)
     try:
-        await connection.open()
+        await connection.open(follow=follow)
     except BaseException as error:
-        if isinstance(error, ChainUnavailable) and not isinstance(error, BudgetUsed):
-            profile.on_failure(failure_kind(error))
+        on_failed(error)
         await node.close()
         raise
     return node

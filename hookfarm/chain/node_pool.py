@@ -176,11 +176,13 @@ class NodeProfile:
         self.on_bytes: Callable[[int, int], None] = lambda _sent, _received: None
         """Called with the bytes of JSON sent to the node, and received from it."""
 
-    def take(self, *methods: str) -> None:
-        """Count the calls of a request that is about to be sent. Raises BudgetUsed."""
-        self.budget.spend(sum(map(self.config.units, methods)), self.origin)
+    def take(self, *methods: str) -> bool:
+        """Count the calls of a request that is about to be sent; False = the monthly budget is used up."""
+        if not self.budget.spend(sum(map(self.config.units, methods))):
+            return False
         for method in methods:
             self.on_call(method)
+        return True
 
 
 class NodePool:

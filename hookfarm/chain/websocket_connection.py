@@ -65,13 +65,15 @@ class WebSocketConnection(WebSocketProvider):
         self._on_bytes = on_bytes
         self._waiting: dict[object, asyncio.Future[Any]] = {}
 
-    async def open(self) -> None:
+    async def open(self, *, follow: bool = True) -> None:
+        """Open the connection, and subscribe to heads if `follow`."""
         try:
             await self.connect()
         except _FOREIGN as error:
             raise unavailable(self._url, error) from error
-        self._on_own_call("eth_subscribe")
-        await self.request("eth_subscribe", ["newHeads"])
+        if follow:
+            self._on_own_call("eth_subscribe")
+            await self.request("eth_subscribe", ["newHeads"])
 
     async def request(self, method: str, parameters: list[Any]) -> Any:
         """Return the result of one call, as decoded JSON."""

@@ -10,7 +10,7 @@ import click
 from hookfarm import status
 from hookfarm.cli.options import connected, json_option, redis_options, settings
 from hookfarm.cli.output import UNKNOWN, columns, count, plain, print_json, rate
-from hookfarm.cli.status_output import NODE_HEADINGS, catch_up, node_row
+from hookfarm.cli.status_output import COST_HEADINGS, NODE_HEADINGS, catch_up, cost_row, node_row
 
 _NUMBERS = ("head", "checkpoint", "lag_blocks", "safe", "finalized", "events_published")
 _HEADINGS = (
@@ -23,10 +23,12 @@ _HEADINGS = (
 @json_option
 @redis_options
 def chains(as_json: bool, config_file: Path | None, **options: Any) -> None:
-    """Show each chain: head, checkpoint, lag, finality, and its nodes with their state.
+    """Show each chain: head, checkpoint, lag, finality, and its nodes with their state and cost.
 
     "no tag": the nodes do not report this block. Deliveries that wait for it count confirmations instead: 32 for
     safe, 64 for finalized.
+
+    The cost is an average of the last 64 blocks, and its projection to a day. Units need units_per_call.
 
     Configured chains (HOOKFARM_CHAINS, --config) are listed even before their ingestor reports.
 
@@ -47,6 +49,11 @@ def chains(as_json: bool, config_file: Path | None, **options: Any) -> None:
     if nodes:
         click.echo()
         for line in columns([NODE_HEADINGS, *nodes]):
+            click.echo(line)
+        click.echo()
+        for line in columns(
+            [COST_HEADINGS, *(cost_row(row["chain_id"], each) for row in rows for each in row["nodes"])]
+        ):
             click.echo(line)
 
 

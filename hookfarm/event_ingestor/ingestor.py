@@ -14,7 +14,7 @@ from hookfarm.chain.failover import Failover, FailoverListener
 from hookfarm.chain.node import Node
 from hookfarm.chain.node_pool import NodeProfile
 from hookfarm.chain.prover import Prover
-from hookfarm.chain.rpc import RateLimited
+from hookfarm.chain.rpc import BudgetUsed, RateLimited
 from hookfarm.chain.timing import NodeTimeouts, backoff_seconds
 from hookfarm.config import ChainConfig
 from hookfarm.errors import ChainUnavailable, WrongChain
@@ -179,6 +179,12 @@ class _NodeListener(FailoverListener):
     def on_connected(self, node: Node) -> None:
         self._log.info("connected", chain=self._chain_id, node=node.origin)
 
+    def on_hedged(self, profile: NodeProfile) -> None:
+        self._counters.nodes.hedged(profile)
+
+    def on_hedge_won(self, profile: NodeProfile) -> None:
+        self._counters.nodes.hedge_won(profile)
+
     def on_active(self, node: Node) -> None:
         self._counters.nodes.active(node.profile)
 
@@ -187,6 +193,8 @@ class _NodeListener(FailoverListener):
 
     def on_failed(self, profile: NodeProfile, error: Exception, cooldown_seconds: float) -> None:
         self._counters.nodes.failed(profile, error, cooldown_seconds)
+        if isinstance(error, BudgetUsed):
+            self._log.warning("node over budget", chain=self._chain_id, reason=error)
 
     def on_unreachable(self, profile: NodeProfile, error: Exception) -> None:
         self._log.warning("node unavailable", chain=self._chain_id, reason=error)

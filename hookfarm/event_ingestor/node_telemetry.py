@@ -11,7 +11,6 @@ from operator import sub
 from typing import Annotated, Literal, TypedDict
 
 from hookfarm import timestamps
-from hookfarm.chain.budget import BudgetUsed
 from hookfarm.chain.node_pool import FAILURE_KINDS, NodeProfile
 from hookfarm.config import RPC_METHODS, NodeConfig
 from hookfarm.errors import WrongChain
@@ -43,11 +42,9 @@ BUDGET_USED: by all hosts. PRICED: 1 if the settings say what a call costs. The 
 MEASURES = (REQUESTS, CALLS, BYTES_SENT, BYTES_RECEIVED, UNITS)
 """What a node costs near the head, each shown per block and per day; CALLS is a sum."""
 PER_BLOCK = _OF_THE_PROCESS + 7 * MAX_NODES
-"""By measure and node, in hundredths."""
 PER_DAY = PER_BLOCK + MAX_NODES * len(MEASURES)
-"""By measure and node."""
+"""By measure and node; per block in hundredths. COST_KNOWN: 1 once they are known."""
 COST_KNOWN = PER_DAY + MAX_NODES * len(MEASURES)
-"""1 once these are known."""
 ACTIVE = COST_KNOWN + 1
 """Place of the active node, from 1; 0 = no active node."""
 assert ACTIVE < COUNTERS
@@ -99,7 +96,6 @@ def call_counter(node: int, method: str) -> int:
 
 
 def failed_call_counter(node: int, failure: str) -> int:
-    """Return the counter of a node's failed calls of one of FAILURE_KINDS."""
     return CALLS_FAILED + node * len(FAILURE_KINDS) + FAILURE_KINDS.index(failure)
 
 
@@ -285,7 +281,7 @@ class NodeCounters:
         self._slot.add(HEDGES_WON + self._place(profile))
 
     def at_the_tip(self, checkpoint: int) -> None:
-        """Record that the newest head is published; the cost is measured over the last such moments."""
+        """Record that the newest head is published; the cost is measured over the last such times."""
         samples = self._at_the_tip
         samples.append((self._clock(), checkpoint, self._totals()))
         (since, first, before), (until, last, after) = samples[0], samples[-1]
@@ -310,9 +306,8 @@ class NodeCounters:
         ]
 
     def _show_limits(self, profile: NodeProfile) -> None:
-        place = self._place(profile)
-        self._slot.set_counter(BATCH_CALLS + place, profile.batches.calls)
-        self._slot.set_counter(RANGE_BLOCKS + place, profile.ranges.blocks)
+        self._slot.set_counter(BATCH_CALLS + self._place(profile), profile.batches.calls)
+        self._slot.set_counter(RANGE_BLOCKS + self._place(profile), profile.ranges.blocks)
 
     def active(self, profile: NodeProfile) -> None:
         """Record that this node is the only active one."""
@@ -327,7 +322,7 @@ class NodeCounters:
         if self._slot.counter(ACTIVE) == place + 1:
             self._slot.set_counter(ACTIVE, 0)
         self._slot.set_counter(WRONG_CHAIN + place, int(isinstance(error, WrongChain)))
-        self._slot.set_counter(OVER_BUDGET + place, int(isinstance(error, BudgetUsed)))
+        self._slot.set_counter(OVER_BUDGET + place, int(profile.budget.rest_seconds() > 0))
         self._slot.set_counter(FAILED_AT_MS + place, int(now * 1000))
         self._slot.set_counter(COOLDOWN_UNTIL_MS + place, int((now + cooldown_seconds) * 1000))
         self._slot.set_label(MAX_NODES + place, _in_short(error, profile.origin))
