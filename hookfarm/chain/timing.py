@@ -21,6 +21,7 @@ OVERDUE_STEP = 0.2
 _HEADS_REMEMBERED = 16
 _LATENCIES_REMEMBERED = 128
 LATENCIES_NEEDED = 20
+SLOW_QUANTILE = 0.95
 MAX_HEDGES_AT_ONCE = 3.0
 """Hedged requests that a fast node saves up for a slow minute."""
 
@@ -110,7 +111,7 @@ class HedgeTiming:
         """The seconds after which a request is slow; None = not known yet."""
         if len(self._seconds) < LATENCIES_NEEDED:
             return None
-        return sorted(self._seconds)[int(len(self._seconds) * 0.95)]
+        return sorted(self._seconds)[int(len(self._seconds) * SLOW_QUANTILE)]
 
     def take(self) -> bool:
         """Return whether another request may be hedged, and count it."""

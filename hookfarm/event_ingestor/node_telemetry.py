@@ -51,7 +51,7 @@ assert ACTIVE < COUNTERS
 assert 2 * MAX_NODES <= LABELS
 _AT_WORK = (State.UP, State.STALLED)
 NodeState = Literal["active", "standby", "cooldown", "wrong_chain", "over_budget"]
-_TIP_BLOCKS, _DAY_SECONDS = 64, 86_400
+TIP_BLOCKS, _DAY_SECONDS = 64, 86_400
 """The cost is measured over so many blocks, and projected."""
 
 
@@ -240,7 +240,7 @@ class NodeCounters:
         self._slot = slot
         self._clock = clock
         self._profiles: tuple[NodeProfile, ...] = ()
-        self._at_the_tip: deque[tuple[float, int, list[int]]] = deque(maxlen=_TIP_BLOCKS)
+        self._at_the_tip: deque[tuple[float, int, list[int]]] = deque(maxlen=TIP_BLOCKS)
         """Time, checkpoint, and the totals of the measures."""
 
     def watch(self, profiles: Sequence[NodeProfile]) -> None:
