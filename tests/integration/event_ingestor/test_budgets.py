@@ -42,6 +42,11 @@ def nodes(ingestor: RunningIngestor) -> list[NodeStatus]:
     return telemetry.report([ingestor.slot])["chains"][0]["nodes"]
 
 
+def reached(published: Published) -> int:
+    checkpoint = published.checkpoint()
+    return 0 if checkpoint is None else checkpoint.number
+
+
 def spend(redis_url: str, budget: Budget, units: int) -> bool:
     """Spends units in a process of its own."""
 
@@ -126,11 +131,13 @@ def test_while_all_nodes_rest_the_chain_is_stalled_with_that_reason(
     devchain: RunningDevchain, redis_url: str, published: Published, transport: str
 ) -> None:
     clock = Clock()
-    url, budgets = url_of(devchain, transport), (NodeConfig(1_000, {"other": 30}),)
+    url, budgets = url_of(devchain, transport), (NodeConfig(1_000, {"eth_getLogs": 100, "other": 0}),)
     with running_ingestor(CHAIN, url, redis_url, from_block=1, wall_clock=clock, nodes=budgets) as ingestor:
 
         def stalls() -> bool:
             devchain.mine(1)
+            head = devchain.head().number
+            eventually(lambda: ingestor.stalled or reached(published) == head, what="the block or the stall")
             return ingestor.stalled
 
         eventually(stalls, what="the stalled chain")
