@@ -39,7 +39,7 @@ def node_row(chain_id: int, node: Mapping[str, Any], now_ms: int) -> tuple[str, 
 
 def cost_row(chain_id: int, node: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the cells below COST_HEADINGS; bytes are those of both directions."""
-    block, day = node["per_block"], node["per_day"]
+    block, day = node.get("per_block"), node.get("per_day")
     per_block = (
         (UNKNOWN,) * 3 if block is None else (rate(block["requests"]), rate(block["calls"]), _sum(block, 1e3))
     )
@@ -47,8 +47,16 @@ def cost_row(chain_id: int, node: Mapping[str, Any]) -> tuple[str, ...]:
     if day is not None:
         units = UNKNOWN if day["units"] is None else f"{day['units']:,.0f}"
         per_day = (f"{day['requests']:,.0f}", f"{day['calls']:,.0f}", _sum(day, 1e6), units)
-    hedged = f"{count(node['hedged'])}, {count(node['hedges_won'])} won" if node["hedged"] else "0"
-    return (str(chain_id), node["name"], count(node["batch_calls"]), *per_block, *per_day, _budget(node), hedged)
+    hedged = f"{count(node['hedged'])}, {count(node['hedges_won'])} won" if node.get("hedged") else "0"
+    return (
+        str(chain_id),
+        node["name"],
+        count(node.get("batch_calls")),
+        *per_block,
+        *per_day,
+        _budget(node),
+        hedged,
+    )
 
 
 def _sum(cost: Mapping[str, Any], unit: float) -> str:
@@ -56,7 +64,7 @@ def _sum(cost: Mapping[str, Any], unit: float) -> str:
 
 
 def _budget(node: Mapping[str, Any]) -> str:
-    if node["units_per_month"] is None:
+    if node.get("units_per_month") is None:
         return UNKNOWN
     return f"{node['units_this_month']:,} of {node['units_per_month']:,}"
 
