@@ -45,7 +45,7 @@ PARTS = (
         "how-to",
         (
             *("filter", "choose-a-node", "backfill", "finality-for-money", "ordered-processing", "rotate-secrets"),
-            *("config-as-code", "run-in-production", "troubleshooting"),
+            *("config-as-code", "run-in-production", "providers", "troubleshooting"),
         ),
         sections=(
             Section("Receive webhooks", "how-to", "receive-"),

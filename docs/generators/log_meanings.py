@@ -15,6 +15,10 @@ MEANINGS: Mapping[tuple[str, str], str] = {
     ("disconnected", ""): "The active node failed; the next one is used.",
     ("from_block ignored", ""): "The chain has a checkpoint already, so `from_block` has no effect.",
     ("node unavailable", ""): "A node cannot be connected to, for the first time in a row.",
+    (
+        "node over budget",
+        "",
+    ): "The monthly budget of a node is used up; the node rests until the turn of the month (UTC).",
     ("reorg", ""): "The chain has replaced blocks; their events are withdrawn.",
     ("returned to the preferred node", ""): "A preferred node has recovered and is used again.",
     (

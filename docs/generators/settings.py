@@ -7,7 +7,15 @@ from typing import Any
 from generators.markdown import code, codes, duration, paragraphs, sentence, table
 from hookfarm.cli.start import start
 from hookfarm.config import values
-from hookfarm.config.chains import CHAIN_SETTINGS, chains, collector_url, redis_url
+from hookfarm.config.chains import (
+    CHAIN_SETTINGS,
+    NODE_SETTINGS,
+    RPC_METHODS,
+    UNITS_PER_CALL,
+    chains,
+    collector_url,
+    redis_url,
+)
 from hookfarm.config.settings import SETTINGS, Setting
 from hookfarm.event_stream import KEPT_BLOCKS, ReorgWindow
 from hookfarm.launcher.reload import FIXED
@@ -16,7 +24,7 @@ from hookfarm.timestamps import parse_duration
 _DURATION = "a duration such as `250ms`, `90s`, `2m`, `5h` or `7d`; a number without a unit is seconds"
 _ALLOWED: Mapping[Any, str] = {
     redis_url: "a URL with `redis://`, `rediss://` or `unix://`; see [Redis URLs](#redis-urls)",
-    chains: "`ID=URL[,URL…][;SETTING=VALUE…]`; see [Chains and nodes](#chains-and-nodes)",
+    chains: "`ID=NODE[,NODE…][;SETTING=VALUE…]`; see [Chains and nodes](#chains-and-nodes)",
     values.chain_ids: "chain ids, separated by commas; each is one of `chains`",
     collector_url: "an `http://` or `https://` URL",
     values.address: "`HOST:PORT`, an IPv6 host in brackets; port 0 takes a free one",
@@ -61,6 +69,7 @@ def parts() -> dict[str, str]:
         "settings": paragraphs(*map(_section, SETTINGS)),
         "fixed": codes(FIXED),
         "chain_settings": _chain_settings(),
+        "node_settings": _node_settings(),
     }
 
 
@@ -134,10 +143,26 @@ def _chain_settings() -> str:
         " [How deep a reorg may be](../explanation/reorgs-and-confirmations.md#how-deep-a-reorg-may-be)",
         "reorg_bytes": "the limit of the events that are kept for reorgs, beyond those of the newest"
         f" {KEPT_BLOCKS} blocks; default `{ReorgWindow().events_bytes}`",
+        "hedge_percent": "the max share of requests that are also sent to the next node, because one is slow",
     }
-    allowed_ = {"requests_per_second": "a number above 0, such as `25` or `0.5`"}
+    allowed_ = {
+        "requests_per_second": "a number above 0, such as `25` or `0.5`",
+        "hedge_percent": "a number above 0, at most 100, such as `5`",
+    }
     rows = [
         (code(name), allowed_.get(name) or allowed(parse), meanings[name])
         for name, parse in CHAIN_SETTINGS.items()
+    ]
+    return table(("Setting", "Allowed", "Meaning"), rows)
+
+
+def _node_settings() -> str:
+    meanings = {
+        "units_per_month": "the budget of a calendar month in UTC; a call is one unit without `units_per_call`",
+        UNITS_PER_CALL: f"the units of a call of METHOD, one of {codes(RPC_METHODS)}; `other` = of all others",
+    }
+    rows = [
+        (code(f"{name}.METHOD" if name == UNITS_PER_CALL else name), allowed(parse), meanings[name])
+        for name, parse in NODE_SETTINGS.items()
     ]
     return table(("Setting", "Allowed", "Meaning"), rows)

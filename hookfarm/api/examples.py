@@ -113,6 +113,20 @@ _DOUBT = {
     "not 0 to 211",
 }
 ACCEPTED_BLOCK = {**_DOUBT, "accepted_by": "api", "accepted_at": "2026-01-31T12:00:00.000Z"}
+_COST = {"requests": 1.0, "calls": 2.0, "bytes_sent": 210.0, "bytes_received": 48_000.0, "units": 80.0}
+_NODE_COST = {
+    "bytes_sent": 865_200,
+    "bytes_received": 197_760_000,
+    "units": 329_600,
+    "batch_calls": 100,
+    "range_blocks": 64,
+    "hedged": 0,
+    "hedges_won": 0,
+    "per_block": _COST,
+    "per_day": {name: 7_200 * value for name, value in _COST.items()},
+    "units_per_month": 30_000_000,
+    "units_this_month": 12_400_000,
+}
 CHAIN: dict[str, Any] = {
     "chain_id": 1,
     "head": 21500000,
@@ -139,6 +153,7 @@ CHAIN: dict[str, Any] = {
             "requests": 4120,
             "calls": 8240,
             "errors": _ERRORS,
+            **_NODE_COST,
         },
         {
             "name": "https://two.example:8545",
@@ -150,6 +165,12 @@ CHAIN: dict[str, Any] = {
             "requests": 12,
             "calls": 24,
             "errors": {**_ERRORS, "rate_limited": 0},
+            **_NODE_COST,
+            "bytes_sent": 2_400,
+            "bytes_received": 9_100,
+            "units": None,
+            "units_per_month": None,
+            "units_this_month": None,
         },
     ],
     "catch_up": None,

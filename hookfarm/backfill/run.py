@@ -25,6 +25,7 @@ from hookfarm.backfill.plan import BackfillPlan
 from hookfarm.backfill.state import Backfill, Progress, locked_by
 from hookfarm.chain.block import Block, Head, linked
 from hookfarm.chain.block_feed import BlockFeed
+from hookfarm.chain.budget import kept_in_redis
 from hookfarm.chain.failover import Failover, FailoverListener
 from hookfarm.chain.filtered_reader import FilteredReader
 from hookfarm.chain.node import Node
@@ -143,7 +144,8 @@ class BackfillRun:
             await self._lock_endpoint()
         heartbeat = asyncio.create_task(self._send_heartbeats())
         try:
-            await self._run()
+            async with kept_in_redis(self._redis, [profile.budget for profile in self._nodes.pool.all]):
+                await self._run()
         finally:
             heartbeat.cancel()
 

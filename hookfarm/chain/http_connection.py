@@ -28,7 +28,8 @@ _FOREIGN = (OSError, TimeoutError, aiohttp.ClientError, Web3Exception, ValueErro
 class HttpConnection(AsyncHTTPProvider):
     """Connection to a node that does not announce heads; interface of WebSocketConnection.
 
-    `on_poll` is called before each poll, `on_failed_poll` with the error that ends the polling.
+    `on_own_call` is called with the method of each poll before it, `on_bytes` with the bytes of JSON sent and
+    received, and `on_failed_poll` with the error that ends the polling.
     """
 
     def __init__(
@@ -36,11 +37,13 @@ class HttpConnection(AsyncHTTPProvider):
         url: str,
         head_signal: HeadSignal,
         timeouts: NodeTimeouts,
-        on_poll: Callable[[], None],
+        on_own_call: Callable[[str], None],
+        on_bytes: Callable[[int, int], None],
         on_failed_poll: Callable[[ChainUnavailable], None],
     ) -> None:
         super().__init__(url, exception_retry_configuration=None)
-        self._on_poll = on_poll
+        self._on_own_call = on_own_call
+        self._on_bytes = on_bytes
         self._on_failed_poll = on_failed_poll
         self._url = url
         self._head_signal = head_signal
@@ -48,7 +51,8 @@ class HttpConnection(AsyncHTTPProvider):
         self._session: aiohttp.ClientSession | None = None
         self._polling: asyncio.Task[None] | None = None
 
-    async def open(self) -> None:
+    async def open(self, *, follow: bool = True) -> None:
+        """Open the connection, and poll for heads if `follow`."""
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS),
             timeout=aiohttp.ClientTimeout(
@@ -56,7 +60,8 @@ class HttpConnection(AsyncHTTPProvider):
             ),
             headers={"Content-Type": "application/json", "User-Agent": "hookfarm"},
         )
-        self._polling = asyncio.create_task(self._poll())
+        if follow:
+            self._polling = asyncio.create_task(self._poll())
 
     async def request(self, method: str, parameters: list[Any]) -> Any:
         """Return the result of one call, as decoded JSON."""
@@ -82,9 +87,11 @@ class HttpConnection(AsyncHTTPProvider):
     async def _exchange(self, content: Any) -> Any:
         assert self._session is not None
         body = orjson.dumps(content)
+        self._on_bytes(len(body), 0)
         try:
             async with self._session.post(self._url, data=body, allow_redirects=False) as answer:
                 found = await answer.read()
+                self._on_bytes(0, len(found))
         except _FOREIGN as error:
             raise unavailable(self._url, error) from error
         return http_answer(self._url, answer.status, answer.headers.get("Retry-After"), found)
@@ -95,7 +102,7 @@ class HttpConnection(AsyncHTTPProvider):
         seen, clock = Pace(), asyncio.get_running_loop().time
         try:
             while True:
-                self._on_poll()
+                self._on_own_call("eth_getBlockByNumber")
                 head = parse_head(await self.request("eth_getBlockByNumber", ["latest", False]))
                 polls += 1
                 if head.block_hash != last:

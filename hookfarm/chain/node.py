@@ -5,16 +5,16 @@ Calls for the safe and finalized block share batches with other calls, at most o
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from hookfarm.chain.block import Head, Header, parse_head, parse_header, quantity
 from hookfarm.chain.head_signal import FinalityTags, HeadSignal, OnHead
 from hookfarm.chain.http_connection import HttpConnection
 from hookfarm.chain.node_pool import NodeProfile
-from hookfarm.chain.rpc import Call, NoResponse, RateLimited, Refused, Unanswered, failure_kind
+from hookfarm.chain.rpc import BudgetUsed, Call, NoResponse, RateLimited, Refused, Unanswered, failure_kind
 from hookfarm.chain.timing import NodeTimeouts
 from hookfarm.chain.websocket_connection import WebSocketConnection
 from hookfarm.errors import ChainUnavailable
@@ -33,6 +33,17 @@ NO_FILTER: Mapping[str, Any] = MappingProxyType({})
 
 NORMAL_DISTANCE = 2
 """Normal difference of two nodes, in blocks."""
+
+
+class Hedge(Protocol):
+    """Sends requests of a slow node to another one, too."""
+
+    async def first(
+        self, own: Coroutine[Any, Any, list[Any]], calls: Sequence[Call], is_right: Callable[[list[Any]], bool]
+    ) -> list[Any]:
+        """Return the results of `own`, or those of another node for `calls` if they come first and are right."""
+
+    async def close(self) -> None: ...
 
 
 class Node:
@@ -54,6 +65,7 @@ class Node:
         self.tags = FinalityTags(timeouts.tags_seconds, unanswered=profile.unanswered_tags)
         self.check_identity: Callable[[], Awaitable[bool]] = _no_identity
         """Raises WrongChain if the node serves another chain; False = the node lacks the block to compare."""
+        self.hedge: Hedge | None = None
         self._connection = connection
         self._head_signal = head_signal
         self._timeouts = timeouts
@@ -138,6 +150,8 @@ class Node:
             await self._check_silence(second_opinion)
 
     async def close(self) -> None:
+        if self.hedge is not None:
+            await self.hedge.close()
         await self._connection.close()
 
     async def request(self, method: str, *parameters: object) -> Any:
@@ -168,6 +182,16 @@ class Node:
                 raise answer
         return answers
 
+    async def request_hedged(
+        self, calls: Sequence[Call], tags: Sequence[Call], is_right: Callable[[list[Any]], bool]
+    ) -> list[Any]:
+        """Return the results of `calls` and `tags`; if the node is slow, perhaps another node's, of `calls` only.
+
+        `is_right` tells whether those will do: the nodes may see different blocks at the head.
+        """
+        own = self.request_all([*calls, *tags])
+        return await own if self.hedge is None else await self.hedge.first(own, calls, is_right)
+
     async def _request_batch(self, calls: Sequence[Call]) -> list[Any]:
         """Send calls in one request, and learn from the response how many calls the node accepts."""
         await self._take_turn([method for method, _ in calls])
@@ -192,6 +216,7 @@ class Node:
             with self._counting_failures():
                 answers = await self._connection.request_batch(calls)
         except RateLimited:
+            batches.rate_limited(sent)
             raise
         except Refused as error:
             batches.reduce(sent // 2)
@@ -217,9 +242,8 @@ class Node:
             raise
 
     async def _take_turn(self, methods: Sequence[str]) -> None:
+        _take(self.profile, *methods)
         self._on_request()
-        for method in methods:
-            self.profile.on_call(method)
         seconds = self.profile.bucket.reserve(len(methods))
         if seconds:
             await asyncio.sleep(seconds)
@@ -258,6 +282,11 @@ async def _no_identity() -> bool:
     return False
 
 
+def _take(profile: NodeProfile, *methods: str) -> None:
+    if not profile.take(*methods):
+        raise BudgetUsed(f"{profile.origin}: {profile.budget.problem}", profile.budget.rest_seconds())
+
+
 def block_call(block: int | str, *, whole: bool = False) -> Call:
     """Return the call for a canonical block by number or tag; `whole` includes its transactions."""
     return "eth_getBlockByNumber", [hex(block) if isinstance(block, int) else block, whole]
@@ -287,32 +316,37 @@ def require_list(answer: Any, where: str) -> list[Any]:
 
 
 async def connect(
-    profile: NodeProfile, timeouts: NodeTimeouts, on_head: OnHead, on_request: Callable[[], None]
+    profile: NodeProfile,
+    timeouts: NodeTimeouts,
+    on_head: OnHead,
+    on_request: Callable[[], None],
+    *,
+    follow: bool = True,
 ) -> Node:
     """Connect to a node; ws and wss nodes announce heads, http and https nodes are polled.
 
-    `on_head` is called with each new head, `on_request` before each request.
+    `on_head` is called with each new head if `follow`, `on_request` before each request.
     """
 
-    def on_poll() -> None:
+    def on_own_call(method: str) -> None:
+        _take(profile, method)
         on_request()
-        profile.on_call("eth_getBlockByNumber")
 
-    def on_failed_poll(error: ChainUnavailable) -> None:
-        profile.on_failure(failure_kind(error))
+    def on_failed(error: BaseException) -> None:
+        if isinstance(error, ChainUnavailable) and not isinstance(error, BudgetUsed):
+            profile.on_failure(failure_kind(error))
 
     head_signal = HeadSignal(on_head)
     connection: Connection
     if urlsplit(profile.url).scheme in ("ws", "wss"):
-        connection = WebSocketConnection(profile.url, head_signal, timeouts)
+        connection = WebSocketConnection(profile.url, head_signal, timeouts, on_own_call, profile.on_bytes)
     else:
-        connection = HttpConnection(profile.url, head_signal, timeouts, on_poll, on_failed_poll)
+        connection = HttpConnection(profile.url, head_signal, timeouts, on_own_call, profile.on_bytes, on_failed)
     node = Node(profile, connection, head_signal, timeouts, on_request)
     try:
-        await connection.open()
+        await connection.open(follow=follow)
     except BaseException as error:
-        if isinstance(error, ChainUnavailable):
-            profile.on_failure(failure_kind(error))
+        on_failed(error)
         await node.close()
         raise
     return node

@@ -306,7 +306,7 @@ class _Check:
             self.add(OK, "heads", "polled over HTTP", "a WebSocket URL announces them sooner")
             return
         signal = HeadSignal(lambda _: None)
-        socket = WebSocketConnection(self._profile.url, signal, self._timeouts)
+        socket = WebSocketConnection(self._profile.url, signal, self._timeouts, lambda _: None, lambda *_: None)
         wait = max(self._head_seconds, HEAD_BLOCK_TIMES * self._block_seconds)
         self._progress(f"an announced head, at most {wait:.0f} s")
         try:

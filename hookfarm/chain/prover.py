@@ -120,7 +120,7 @@ class Prover:
             return await self._whole(node, numbers, hint)
         if not hint or len(numbers) > 1:
             return await self.blocks(node, await node.headers(numbers))
-        raw, answer = await _ask(node, [block_call(numbers[0]), self._call(hint)])
+        raw, answer = await _ask(node, [block_call(numbers[0]), self._call(hint)], hint)
         header = node.read_header(numbers[0], result_or_raise(raw))
         if header.block_hash != hint:
             return await self.blocks(node, [header])
@@ -353,7 +353,7 @@ class Prover:
         """Return blocks by their receipts, in two requests; one for a single block with the hash `hint`."""
         if hint and len(numbers) == 1:
             calls = [block_call(numbers[0], whole=transfers), ("eth_getBlockReceipts", [hint])]
-            raw, receipts = await _ask(node, calls)
+            raw, receipts = await _ask(node, calls, hint)
             header = node.read_header(numbers[0], result_or_raise(raw))
             if header.block_hash == hint:
                 self._checks.learn([header])
@@ -399,10 +399,20 @@ class Prover:
         return roots.events(header, raw, receipts)
 
 
-async def _ask(node: Node, calls: Sequence[Call]) -> list[Any]:
-    """Return the results of calls; the batch includes the calls for tagged heads if they are due."""
+async def _ask(node: Node, calls: Sequence[Call], hint: str = "") -> list[Any]:
+    """Return the results of calls; the batch includes the calls for tagged heads if they are due.
+
+    The calls name blocks by hash, except the first one with a `hint`: its block should have that hash. So results
+    of another node will do if all are there and this hash is right.
+    """
+
+    def is_right(answers: list[Any]) -> bool:
+        if any(answer is None or isinstance(answer, ChainUnavailable) for answer in answers):
+            return False
+        return not hint or answers[0].get("hash") == hint
+
     tags = node.tags.due()
-    answers = await node.request_all([*calls, *tags])
+    answers = await node.request_hedged(calls, tags, is_right)
     node.tags.record(answers[len(calls) :], node.head_number)
     return answers[: len(calls)]
 

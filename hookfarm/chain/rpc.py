@@ -40,6 +40,10 @@ class RateLimited(ChainUnavailable):
         self.retry_after_seconds = retry_after_seconds
 
 
+class BudgetUsed(RateLimited):
+    """The node's monthly budget is used up; no call was sent."""
+
+
 class NoResponse(ChainUnavailable):
     """The node did not respond in time; it may be unable to respond to this request."""
 

@@ -19,6 +19,11 @@ OVERDUE_STEP = 0.2
 """Fraction of the block time until the next poll: about two polls a block, and heads at most this late."""
 
 _HEADS_REMEMBERED = 16
+_LATENCIES_REMEMBERED = 128
+LATENCIES_NEEDED = 20
+SLOW_QUANTILE = 0.95
+MAX_HEDGES_AT_ONCE = 3.0
+"""Hedged requests that a fast node saves up for a slow minute."""
 
 
 @dataclass(frozen=True)
@@ -83,3 +88,34 @@ class Pace:
         return median_low(
             max(until - since, 0) / (last - first) for (first, since), (last, until) in pairwise(self._heads)
         )
+
+
+class HedgeTiming:
+    """When a request to a slow node is also sent to another one: after the node's 95th percentile.
+
+    The share of such requests is at most `percent`. The first LATENCIES_NEEDED requests of a node are not hedged.
+    """
+
+    def __init__(self, percent: float) -> None:
+        self._share = percent / 100
+        self._credit = 0.0
+        self._seconds: deque[float] = deque(maxlen=_LATENCIES_REMEMBERED)
+
+    def record(self, seconds: float) -> None:
+        """Record a finished request: its duration, or the time until the other node answered."""
+        self._seconds.append(seconds)
+        self._credit = min(self._credit + self._share, MAX_HEDGES_AT_ONCE)
+
+    @property
+    def slow_after(self) -> float | None:
+        """The seconds after which a request is slow; None = not known yet."""
+        if len(self._seconds) < LATENCIES_NEEDED:
+            return None
+        return sorted(self._seconds)[int(len(self._seconds) * SLOW_QUANTILE)]
+
+    def take(self) -> bool:
+        """Return whether another request may be hedged, and count it."""
+        if self._credit < 1:
+            return False
+        self._credit -= 1
+        return True

@@ -7,7 +7,7 @@ socket is closed.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
@@ -31,9 +31,20 @@ _ENDS_THE_SOCKET = (*_FOREIGN, ChainUnavailable, asyncio.CancelledError)
 
 
 class WebSocketConnection(WebSocketProvider):
-    """A socket to a node: requests with their responses, and a signal for announced heads."""
+    """A socket to a node: requests with their responses, and a signal for announced heads.
 
-    def __init__(self, url: str, head_signal: HeadSignal, timeouts: NodeTimeouts) -> None:
+    `on_own_call` is called with the method of a call that the connection makes itself, `on_bytes` with the bytes
+    of JSON sent and received.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        head_signal: HeadSignal,
+        timeouts: NodeTimeouts,
+        on_own_call: Callable[[str], None],
+        on_bytes: Callable[[int, int], None],
+    ) -> None:
         options = {
             "open_timeout": timeouts.connect_seconds,
             "close_timeout": CLOSE_SECONDS,
@@ -52,14 +63,19 @@ class WebSocketConnection(WebSocketProvider):
         """The newest head as the node announced it."""
         self._url = url
         self._head_signal = head_signal
+        self._on_own_call = on_own_call
+        self._on_bytes = on_bytes
         self._waiting: dict[object, asyncio.Future[Any]] = {}
 
-    async def open(self) -> None:
+    async def open(self, *, follow: bool = True) -> None:
+        """Open the connection, and subscribe to heads if `follow`."""
         try:
             await self.connect()
         except _FOREIGN as error:
             raise unavailable(self._url, error) from error
-        await self.request("eth_subscribe", ["newHeads"])
+        if follow:
+            self._on_own_call("eth_subscribe")
+            await self.request("eth_subscribe", ["newHeads"])
 
     async def request(self, method: str, parameters: list[Any]) -> Any:
         """Return the result of one call, as decoded JSON."""
@@ -107,13 +123,16 @@ class WebSocketConnection(WebSocketProvider):
     async def socket_send(self, request_data: bytes) -> None:
         """Send a message without web3's `wait_for`, which may swallow a cancellation before Python 3.12."""
         assert self._ws is not None
+        self._on_bytes(len(request_data), 0)
         await self._ws.send(request_data, text=True)
 
     async def socket_recv(self) -> RPCResponse:
         assert self._ws is not None
         try:
             while True:
-                self._deal(orjson.loads(await self._ws.recv(decode=False)))
+                message = await self._ws.recv(decode=False)
+                self._on_bytes(0, len(message))
+                self._deal(orjson.loads(message))
         except _ENDS_THE_SOCKET as error:
             self._fail(error)
             raise

@@ -24,7 +24,15 @@ from hookfarm.cli.options import (
     yes_option,
 )
 from hookfarm.cli.output import UNKNOWN, columns, confirm, count, plain, pluralize, print_json, rate
-from hookfarm.cli.status_output import NODE_HEADINGS, accepted_blocks, catch_up, doubts, node_row
+from hookfarm.cli.status_output import (
+    COST_HEADINGS,
+    NODE_HEADINGS,
+    accepted_blocks,
+    catch_up,
+    cost_row,
+    doubts,
+    node_row,
+)
 from hookfarm.config.chains import node_url
 from hookfarm.errors import InvalidInput
 from hookfarm.event_stream import accept_block, doubtful_block
@@ -46,10 +54,12 @@ _HEADINGS = (
 @redis_options
 @click.pass_context
 def chains(context: click.Context, /, as_json: bool, config_file: Path | None, **options: Any) -> None:
-    """Show each chain: head, checkpoint, lag, finality, and its nodes with their state.
+    """Show each chain: head, checkpoint, lag, finality, and its nodes with their state and cost.
 
     "no tag": the nodes do not report this block. Deliveries that wait for it count confirmations instead: 32 for
     safe, 64 for finalized.
+
+    The cost is an average of the last 64 blocks, and its projection to a day. Units need units_per_call.
 
     Configured chains (HOOKFARM_CHAINS, --config) are listed even before their ingestor reports.
 
@@ -75,6 +85,11 @@ def chains(context: click.Context, /, as_json: bool, config_file: Path | None, *
     if nodes:
         click.echo()
         for line in columns([NODE_HEADINGS, *nodes]):
+            click.echo(line)
+        click.echo()
+        for line in columns(
+            [COST_HEADINGS, *(cost_row(row["chain_id"], each) for row in rows for each in row["nodes"])]
+        ):
             click.echo(line)
     unproven = [line for row in rows for line in (*doubts(row), *accepted_blocks(row))]
     if unproven:

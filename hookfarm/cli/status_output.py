@@ -12,7 +12,11 @@ BACKFILL_HEADINGS = (
     *("queued", "reason"),
 )
 _BACKFILL_COUNTS = ("logs_received", "delivered_new", "already_delivered", "queued")
-_UNUSABLE = ("cooldown", "wrong_chain")
+COST_HEADINGS = (
+    *("chain", "node", "batch", "requests/block", "calls/block", "KB/block"),
+    *("requests/day", "calls/day", "MB/day", "units/day", "units this month", "hedged"),
+)
+_UNUSABLE = ("cooldown", "wrong_chain", "over_budget")
 
 # Chains and their nodes
 
@@ -32,6 +36,38 @@ def node_row(chain_id: int, node: Mapping[str, Any], now_ms: int) -> tuple[str, 
     until = UNKNOWN if node["cooldown_until"] is None else _cooldown(node, now_ms)
     numbers = (count(node["requests"]), count(sum(node["errors"].values())))
     return (str(chain_id), node["name"], _node_state(node), until, *numbers, _last_error(node, now_ms))
+
+
+def cost_row(chain_id: int, node: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the cells below COST_HEADINGS; bytes are those of both directions."""
+    block, day = node.get("per_block"), node.get("per_day")
+    per_block = (
+        (UNKNOWN,) * 3 if block is None else (rate(block["requests"]), rate(block["calls"]), _sum(block, 1e3))
+    )
+    per_day = (UNKNOWN,) * 4
+    if day is not None:
+        units = UNKNOWN if day["units"] is None else f"{day['units']:,.0f}"
+        per_day = (f"{day['requests']:,.0f}", f"{day['calls']:,.0f}", _sum(day, 1e6), units)
+    hedged = f"{count(node['hedged'])}, {count(node['hedges_won'])} won" if node.get("hedged") else "0"
+    return (
+        str(chain_id),
+        node["name"],
+        count(node.get("batch_calls")),
+        *per_block,
+        *per_day,
+        _budget(node),
+        hedged,
+    )
+
+
+def _sum(cost: Mapping[str, Any], unit: float) -> str:
+    return f"{(cost['bytes_sent'] + cost['bytes_received']) / unit:,.1f}"
+
+
+def _budget(node: Mapping[str, Any]) -> str:
+    if node.get("units_per_month") is None:
+        return UNKNOWN
+    return f"{node['units_this_month']:,} of {node['units_per_month']:,}"
 
 
 def active_node(chain: Mapping[str, Any]) -> str:
@@ -79,7 +115,8 @@ def _node_state(node: Mapping[str, Any]) -> str:
 
 
 def _cooldown(node: Mapping[str, Any], now_ms: int) -> str:
-    return f"{max(0, timestamps.parse_ms(node['cooldown_until']) - now_ms) / 1000:,.0f} s"
+    seconds = max(0, timestamps.parse_ms(node["cooldown_until"]) - now_ms) / 1000
+    return f"{seconds:,.0f} s" if seconds < 86_400 else f"{seconds / 86_400:.1f} days"
 
 
 def _last_error(node: Mapping[str, Any], now_ms: int) -> str:

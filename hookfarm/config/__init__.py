@@ -5,7 +5,7 @@ An invalid setting raises InvalidInput with its name, its value and the allowed 
 environment.
 """
 
-from hookfarm.config.chains import ChainConfig, chains
+from hookfarm.config.chains import RPC_METHODS, ChainConfig, NodeConfig, chains
 from hookfarm.config.loading import load, secrets
 from hookfarm.config.settings import (
     DEFAULT_RETRY_SCHEDULE,
@@ -23,11 +23,13 @@ __all__ = [
     "MAX_CONCURRENCY",
     "MAX_PROCESSORS",
     "MAX_WORKERS",
+    "RPC_METHODS",
     "SETTINGS",
     "Address",
     "ChainConfig",
     "Config",
     "Network",
+    "NodeConfig",
     "api_token",
     "chains",
     "load",

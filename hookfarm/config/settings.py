@@ -105,7 +105,7 @@ SETTINGS: tuple[Setting, ...] = (
         "max_in_flight", integer(1, 10**6), 1000, "Max POSTs in flight per endpoint, unless the endpoint sets it"
     ),
     Setting("processors", integer(1, MAX_PROCESSORS), 1, "Message processors"),
-    Setting("chains", chains, (), "Chains to watch, ID=URL[,URL…][;verify=…][;requests_per_second=…]"),
+    Setting("chains", chains, (), "Chains to watch, ID=URL[,URL…][;SETTING=…]"),
     Setting(
         "required_chains",
         chain_ids,

@@ -120,6 +120,13 @@ def rate(raw: Any) -> float:
     return float(raw)
 
 
+def percent(raw: Any) -> float:
+    """Parse a percentage above 0, at most 100."""
+    if not re.fullmatch(r"[0-9]{1,3}(?:\.[0-9]{1,3})?", str(raw)) or not 0 < float(raw) <= 100:
+        raise ValueError(f"{raw!r} is not a percentage; write a number above 0, at most 100, such as 5")
+    return float(raw)
+
+
 def ratio(raw: Any) -> float:
     """Parse a number from 0 to 1."""
     if isinstance(raw, bool) or not re.fullmatch(r"[0-9]{1,3}(?:\.[0-9]{1,9})?", str(raw)) or float(raw) > 1:

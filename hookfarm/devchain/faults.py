@@ -111,10 +111,11 @@ KINDS: Mapping[str, FaultKind] = MappingProxyType(
             {"shown": ("error", "null"), "tag": ("", "safe", "finalized")},
         ),
         "refused_batches": FaultKind(
-            "Batches of more calls than this are refused as a whole: with an error, HTTP 500, an empty body, a "
-            "closed connection, or no response. A WebSocket closes for those of HTTP. Occasion: a refusal",
+            "Batches of more calls than this are refused as a whole: with an error, HTTP 413, 429 or 500, an "
+            "empty body, a closed connection, or no response. A WebSocket closes for those of HTTP. "
+            "Occasion: a refusal",
             {"calls": 1, "code": -32600, "message": "batch too large", "how": "error"},
-            {"how": ("error", "http_500", "empty", "closed", "silence")},
+            {"how": ("error", "http_413", "http_429", "http_500", "empty", "closed", "silence")},
         ),
         "shortened_batches": FaultKind(
             "Only the first `calls` of a batch are answered. Occasion: a shortened response", {"calls": 3}

@@ -159,8 +159,8 @@ class DevchainServer:
 
     async def _refuse_batch(self, request: web.Request, refusal: BatchRefusal) -> web.StreamResponse:
         match refusal.how:
-            case "http_500":
-                return web.Response(status=500, text="<html>500 Internal Server Error</html>\n")
+            case "http_413" | "http_429" | "http_500":
+                return web.Response(status=int(refusal.how.removeprefix("http_")), text="<html>refused</html>\n")
             case "empty":
                 return web.Response(content_type="application/json")
             case "closed":

@@ -3,15 +3,18 @@
 import asyncio
 import contextlib
 import random
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from hookfarm import logs
 from hookfarm.chain.block import Head
+from hookfarm.chain.budget import kept_in_redis
 from hookfarm.chain.failover import Failover, FailoverListener
 from hookfarm.chain.node import Node
 from hookfarm.chain.node_pool import NodeProfile
 from hookfarm.chain.prover import Prover
-from hookfarm.chain.rpc import Doubtful, RateLimited
+from hookfarm.chain.rpc import BudgetUsed, Doubtful, RateLimited
 from hookfarm.chain.timing import NodeTimeouts, backoff_seconds
 from hookfarm.config import ChainConfig
 from hookfarm.errors import ChainUnavailable, WrongChain
@@ -178,6 +181,12 @@ class _NodeListener(FailoverListener):
     def on_connected(self, node: Node) -> None:
         self._log.info("connected", chain=self._chain_id, node=node.origin)
 
+    def on_hedged(self, profile: NodeProfile) -> None:
+        self._counters.nodes.hedged(profile)
+
+    def on_hedge_won(self, profile: NodeProfile) -> None:
+        self._counters.nodes.hedge_won(profile)
+
     def on_active(self, node: Node) -> None:
         self._counters.nodes.active(node.profile)
 
@@ -186,6 +195,8 @@ class _NodeListener(FailoverListener):
 
     def on_failed(self, profile: NodeProfile, error: Exception, cooldown_seconds: float) -> None:
         self._counters.nodes.failed(profile, error, cooldown_seconds)
+        if isinstance(error, BudgetUsed):
+            self._log.warning("node over budget", chain=self._chain_id, reason=error)
 
     def on_unreachable(self, profile: NodeProfile, error: Exception) -> None:
         self._log.warning("node unavailable", chain=self._chain_id, reason=error)
@@ -208,8 +219,9 @@ async def ingest(
     from_block: int | None,
     timeouts: NodeTimeouts,
     spans: "Spans | None" = None,
+    wall_clock: Callable[[], float] = time.time,
 ) -> None:
-    """Build the chain's ingestor and run it until cancelled."""
+    """Build the chain's ingestor and run it until cancelled. `wall_clock`: as for Failover."""
     log = logs.get(keys.EVENT_INGESTOR)
     counters = IngestorCounters(child.slot, chain.chain_id)
     outage = Outage(child, log, booting=True, on_change=counters.outage, chain=chain.chain_id)
@@ -227,10 +239,12 @@ async def ingest(
             lambda block: stream.call(pin_block, block),
             listener,
             f"; to accept it delete the keys {ours}",
+            wall_clock,
         )
         counters.nodes.watch(failover.pool.all)
         prover = Prover(chain.chain_id, chain.verify)
         window = ReorgWindow(chain.reorg_window, chain.reorg_bytes)
         publisher = Publisher(stream, prover, telemetry, from_block, spans, window)
         heads = FinalityHeadsPublisher(stream, log)
-        await Ingestor(failover, publisher, outage, heads).run()
+        async with kept_in_redis(redis, [profile.budget for profile in failover.pool.all]):
+            await Ingestor(failover, publisher, outage, heads).run()

@@ -6,6 +6,8 @@ The module itself imports nothing heavy, because the master imports it and every
 import asyncio
 import gc
 import importlib
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from hookfarm.chain.timing import NodeTimeouts
@@ -56,11 +58,12 @@ async def run_ingestor(
     from_block: int | None,
     timeouts: NodeTimeouts = DEFAULT_TIMEOUTS,
     spans: "Spans | None" = None,
+    wall_clock: Callable[[], float] = time.time,
 ) -> None:
     """Run the chain's ingestor and its heartbeat until the child is asked to stop."""
     # Heavy: it imports web3.
     ingest = importlib.import_module(_INGESTOR).ingest
-    work = asyncio.create_task(ingest(child, chain, redis_url, from_block, timeouts, spans))
+    work = asyncio.create_task(ingest(child, chain, redis_url, from_block, timeouts, spans, wall_clock))
     with stop_event(child) as stop:
         async with heartbeat(child, HEARTBEAT_SECONDS, HEARTBEAT_WITHIN_SECONDS):
             await run_until_stopped(stop, work)

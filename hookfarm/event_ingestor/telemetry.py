@@ -115,6 +115,7 @@ class IngestorCounters:
         self._slot.add(REORGS)
         self._slot.add(DEEP_REORGS, int(deep))
         self._at_the_tip.clear()
+        self.nodes.left_the_tip()
 
     def proofs(self, repaired: int, beyond_bloom: int, renumbered: int) -> None:
         """Record the numbers of blocks that were not proven by logs and bloom alone."""
@@ -128,6 +129,7 @@ class IngestorCounters:
 
     def at_the_tip(self) -> None:
         """Record that the newest head is published; the requests for the next blocks are counted from here."""
+        self.nodes.at_the_tip(self._slot.counter(CHECKPOINT))
         samples = self._at_the_tip
         samples.append((self._slot.counter(CHECKPOINT), self._slot.counter(RPC_REQUESTS)))
         (first, before), (last, after) = samples[0], samples[-1]
@@ -138,6 +140,7 @@ class IngestorCounters:
 
     def catching_up(self, blocks_per_second: float, seconds_left: float) -> None:
         self._at_the_tip.clear()
+        self.nodes.left_the_tip()
         self._slot.set_counter(BLOCKS_PER_SECOND, int(100 * blocks_per_second))
         self._slot.set_counter(SECONDS_LEFT, int(min(seconds_left, 2**53)))
         self._slot.set_counter(CATCHING_UP, 1)

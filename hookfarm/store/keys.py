@@ -179,6 +179,14 @@ def reported(run: str) -> str:
     return f"{WEBHOOK_DELIVERY}:reported:{run}"
 
 
+def node_units(month: str, node: str) -> str:
+    """STRING: units of calls to a node in a month (YYYY-MM, UTC), by all hosts; kept for two months.
+
+    `node`: the first 16 hexadecimal digits of the SHA-256 of its URL.
+    """
+    return f"hookfarm:node_units:{month}:{node}"
+
+
 def events(chain_id: int) -> str:
     """STREAM of one chain's events."""
     return f"events:{chain_id}"

@@ -7,14 +7,17 @@ import pytest
 from hookfarm.api import idempotency
 from hookfarm.backfill import job_queue
 from hookfarm.backfill.state import HEARTBEAT_TIMEOUT_SECONDS
+from hookfarm.chain.budget import SYNC_SECONDS
 from hookfarm.chain.filtered_reader import MAX_PIECE_BLOCKS
 from hookfarm.chain.head_signal import NOT_YET_BLOCKS, REFUSALS_BELIEVED
 from hookfarm.chain.node_pool import MAX_FILTER_VALUES
+from hookfarm.chain.timing import SLOW_QUANTILE
 from hookfarm.config import MAX_PROCESSORS, MAX_WORKERS, SETTINGS
 from hookfarm.config.settings import DEFAULT_RETRY_SCHEDULE
 from hookfarm.delivery_queue.enqueue import FINALIZED_CONFIRMATIONS, SAFE_CONFIRMATIONS
 from hookfarm.delivery_queue.recover import FARM_TIMEOUT_MS, MAX_ORPHANED
 from hookfarm.delivery_queue.take import BLOCK_SECONDS, FENCE_SECONDS, MAX_BATCH
+from hookfarm.event_ingestor.node_telemetry import TIP_BLOCKS
 from hookfarm.event_stream import ABANDONED_MILLISECONDS, KEPT_BLOCKS, MAX_BLOCKS, ReorgWindow
 from hookfarm.farm.plan import MasterTimeouts
 from hookfarm.http_client import resolver
@@ -177,6 +180,8 @@ PHRASES: list[tuple[str, str]] = [
     (decision("0004-readiness"), f"unready for {UNREADY_GRACE_SECONDS:g} s before"),
     (decision("0004-readiness"), f"due within {HEARTBEAT_SECONDS:g} s"),
     (decision("0004-readiness"), f"lives for {TTL_SECONDS} s and is refreshed every {REFRESH_SECONDS:g} s"),
+    (how_to("providers"), f"the last {TIP_BLOCKS} blocks at the head"),
+    (how_to("providers"), f"takes longer than {SLOW_QUANTILE:.0%} of the".replace("%", " %")),
     (DEPLOY, f"responds within {METRICS_SECONDS:g} s"),
     (DEPLOY, f"does not respond within {RESPONSE_SECONDS:g} s"),
 ]
@@ -198,6 +203,7 @@ def test_numbers_that_are_written_as_words_hold() -> None:
     assert TURN_SECONDS == 1, "at least once a second"
     assert lua("shared/backfill_queue.lua", "BACKFILL_SHARE") == 1 / 4, "a quarter of the capacity"
     assert (max_unavailable(40), max_unavailable(10)) == (4, 1), "a tenth of the processes"
+    assert SYNC_SECONDS == 1, "calls are added once a second"
     assert MAX_HELD == 2 * 256, "places for twice the POSTs in flight"
 
 

@@ -20,6 +20,7 @@ class FakeNode(Node):
     def __init__(self, head: int = 100, logs: int = 2) -> None:
         self.profile = NodeProfile("http://fake", TokenBucket(None))
         self.origin = "http://fake"
+        self.hedge = None
         self._head_signal = HeadSignal(lambda _: None)
         self.tags = FinalityTags(1e9)
         self.tags.due()

@@ -5,7 +5,8 @@ import contextlib
 import json
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from hookfarm.chain.timing import NodeTimeouts
@@ -44,10 +45,18 @@ class StoppableChild(Child):
 
 
 class RunningIngestor:
-    def __init__(self, chain: ChainConfig, redis_url: str, from_block: int | None, timeouts: NodeTimeouts) -> None:
+    def __init__(
+        self,
+        chain: ChainConfig,
+        redis_url: str,
+        from_block: int | None,
+        timeouts: NodeTimeouts,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
         self._child = StoppableChild(EVENT_INGESTOR, 0, Scoreboard({EVENT_INGESTOR: 1}))
         self._child.slot.state = State.BOOTING
         self._life = (self._child, chain, redis_url, from_block, timeouts)
+        self._wall_clock = wall_clock
         self._thread = threading.Thread(target=self._run, name=EVENT_INGESTOR)
         self.error: Exception | None = None
 
@@ -82,7 +91,7 @@ class RunningIngestor:
 
     def _run(self) -> None:
         try:
-            asyncio.run(run_ingestor(*self._life))
+            asyncio.run(run_ingestor(*self._life, wall_clock=self._wall_clock))
         except Exception as error:
             self.error = error
 
@@ -96,6 +105,7 @@ def running_ingestor(
     from_block: int | None = None,
     timeouts: NodeTimeouts = QUICK,
     wait: bool = True,
+    wall_clock: Callable[[], float] = time.time,
     **settings: Any,
 ) -> Iterator[RunningIngestor]:
     """Run an ingestor during the context, and wait until it is up if `wait`. Its errors fail the test.
@@ -103,7 +113,8 @@ def running_ingestor(
     `settings`: further settings of the chain.
     """
     places = [urls] if isinstance(urls, str) else urls
-    ingestor = RunningIngestor(ChainConfig(chain_id, tuple(places), **settings), redis_url, from_block, timeouts)
+    chain = ChainConfig(chain_id, tuple(places), **settings)
+    ingestor = RunningIngestor(chain, redis_url, from_block, timeouts, wall_clock)
     ingestor.start()
     try:
         if wait:

@@ -18,6 +18,7 @@ const STATES = {
   standby: ["standby", "pill"],
   cooldown: ["cooldown", "pill warn"],
   wrong_chain: ["wrong chain", "pill bad"],
+  over_budget: ["over budget", "pill warn"],
 };
 
 /** Table with a row per chain; its button shows the chain's nodes. */
@@ -103,7 +104,7 @@ function stateOf(chain) {
   return [`catching up, ${rate(speed)} blocks/s, ${duration(left)} left`, "pill warn"];
 }
 
-const isUnusable = (node) => node.state === "cooldown" || node.state === "wrong_chain";
+const isUnusable = (node) => ["cooldown", "wrong_chain", "over_budget"].includes(node.state);
 
 /** Returns the rest of a node's cooldown, and its last error. */
 function reasonFor(node) {

@@ -103,6 +103,34 @@ def test_a_block_that_the_node_does_not_have_is_unavailable(devchain: RunningDev
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
+def test_refused_batches_shrink_and_grow_again(devchain: RunningDevchain, transport: str) -> None:
+    now = 100.0
+    [profile] = NodePool([url_of(devchain, transport)], clock=lambda: now).all
+
+    async def run() -> None:
+        nonlocal now
+        node = await connect(profile, TIMEOUTS, lambda _: None, lambda: None)
+        try:
+            devchain.set_fault("refused_batches", calls=3)
+            assert len(await node.headers(range(1, 81))) == 80
+            assert profile.batches.calls in (2, 3)
+            devchain.clear_faults()
+            await node.headers(range(1, 81))
+            assert profile.batches.calls in (2, 3), "it is not tried again at once"
+            now += 3_600
+            await node.headers(range(1, 81))
+            await node.headers(range(1, 81))
+            requests = sum(devchain.stats()["requests"].values())
+            assert len(await node.headers(range(1, 81))) == 80
+            assert sum(devchain.stats()["requests"].values()) - requests <= 3
+        finally:
+            await node.close()
+
+    devchain.mine(80)
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
 def test_an_error_answer_leaves_the_connection_usable(devchain: RunningDevchain, transport: str) -> None:
     async def scenario(node: Node) -> None:
         devchain.set_fault("error", count=1, method="eth_chainId", code=-32005, message="too much")

@@ -86,13 +86,19 @@ def test_a_state_that_is_none_is_refused(redis_url: str) -> None:
 
 
 def test_chains_are_followed_by_their_nodes(chain: None, redis_url: str) -> None:
-    _, seven, nothing, heading, one, two = done(run(redis_url, "chains")).splitlines()
+    _, seven, nothing, heading, one, two, between, *cost = done(run(redis_url, "chains")).splitlines()
     assert "12.0 blocks/s, 1:05 left" in seven
     assert nothing == ""
     assert heading.split()[:4] == ["chain", "node", "state", "retry"]
     assert one.split()[:3] == ["7", "wss://one.example", "cooldown"]
     assert "1,234     4       HTTP 429 (" in one
     assert two.split() == ["7", "https://two.example:8545", "active", "-", "12", "0"]
+    assert between == ""
+    assert [line.split()[:2] for line in cost] == [
+        ["chain", "node"],
+        ["7", "wss://one.example"],
+        ["7", "https://two.example:8545"],
+    ]
     [found] = json.loads(done(run(redis_url, "chains", "--json")))
     assert found["nodes"] == NODES
 

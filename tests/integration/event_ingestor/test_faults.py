@@ -108,6 +108,9 @@ def test_nothing_is_missed_or_doubled_far_behind_the_tip_of_a_node_with(
 BATCHES: dict[str, Fault] = {
     "an error": fault("refused_batches"),
     "an error above three calls": fault("refused_batches", calls=3),
+    "HTTP 413": fault("refused_batches", how="http_413"),
+    "HTTP 429": fault("refused_batches", how="http_429"),
+    "a rate limit above three calls": fault("refused_batches", calls=3, code=429, message="too many requests"),
     "HTTP 500": fault("refused_batches", how="http_500"),
     "an empty body": fault("refused_batches", how="empty"),
     "a closed connection": fault("refused_batches", how="closed"),

@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -127,6 +128,40 @@ def test_a_range_does_not_ask_for_more_logs_than_wanted() -> None:
     assert size.blocks == 10
 
 
+@pytest.mark.parametrize("limit", [1, 2, 5, 10, 50, 2_000])
+def test_a_limit_of_blocks_costs_few_refused_requests(limit: int) -> None:
+    size, refused, served = RangeSize(), 0, 0
+    while served < 2_000:
+        if size.blocks > limit:
+            size.refused(size.blocks)
+            refused += 1
+        else:
+            size.accepted(size.blocks, 0)
+            served += 1
+    assert refused <= 2_000 / 50
+    assert size.blocks > limit * 0.8
+
+
+def test_a_limit_that_was_temporary_is_outgrown() -> None:
+    size = RangeSize(first=40)
+    for _ in range(3):
+        size.refused(size.blocks)
+    for _ in range(200):
+        size.accepted(size.blocks, 0)
+    assert size.blocks == MAX_RANGE_BLOCKS
+
+
+def test_a_length_that_was_served_and_is_refused_now_is_halved() -> None:
+    size = RangeSize(first=40)
+    for _ in range(3):
+        size.accepted(size.blocks, 0)
+    assert size.blocks == 320
+    size.refused(300)
+    assert size.blocks == 160
+    size.refused(160)
+    assert size.blocks == 80
+
+
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 10**6))))
 def test_the_size_is_always_at_least_one_block_and_bounded(steps: list[tuple[bool, int]]) -> None:
     size = RangeSize()
@@ -177,6 +212,16 @@ def test_a_refused_batch_that_is_larger_than_the_limit_reduces_nothing() -> None
     for calls in (10, 25):
         size.reduce(calls)
     assert size.calls == 10
+
+
+def test_only_the_second_rate_limit_in_a_row_reduces_batches() -> None:
+    size = BatchSize()
+    size.rate_limited(100)
+    size.accepted(100)
+    size.rate_limited(100)
+    assert size.calls == MAX_BATCH_CALLS
+    size.rate_limited(100)
+    assert size.calls == 50
 
 
 def test_without_a_rate_nobody_waits() -> None:

@@ -2,7 +2,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hookfarm.chain.timing import NodeTimeouts, Pace, backoff_seconds, poll_seconds
+from hookfarm.chain.timing import (
+    LATENCIES_NEEDED,
+    MAX_HEDGES_AT_ONCE,
+    HedgeTiming,
+    NodeTimeouts,
+    Pace,
+    backoff_seconds,
+    poll_seconds,
+)
 
 
 def test_pauses_double_from_a_tenth_of_a_second_to_ten_seconds() -> None:
@@ -71,3 +79,26 @@ def test_one_jump_of_the_clock_says_nothing_of_the_pace() -> None:
     for number, timestamp in ((0, 0), (1, 1_700_000_000), (2, 1_700_000_012), (3, 1_700_000_024)):
         pace.observe(number, timestamp)
     assert pace.block_seconds == 12
+
+
+def test_a_request_is_slow_after_the_95th_percentile_of_the_last_ones() -> None:
+    timing = HedgeTiming(5)
+    for number in range(LATENCIES_NEEDED):
+        assert timing.slow_after is None
+        timing.record(number / 1_000)
+    assert timing.slow_after == 0.019
+    for number in range(100):
+        timing.record(number / 100)
+    assert timing.slow_after is not None
+    assert 0.85 < timing.slow_after < 0.96
+
+
+def test_the_share_of_hedged_requests_is_bounded() -> None:
+    timing, hedged = HedgeTiming(5), 0
+    for _ in range(1_000):
+        timing.record(0.1)
+        hedged += timing.take()
+    assert hedged == 50
+    for _ in range(1_000):
+        timing.record(0.1)
+    assert sum(timing.take() for _ in range(100)) == MAX_HEDGES_AT_ONCE

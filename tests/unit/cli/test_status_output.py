@@ -20,6 +20,12 @@ def node(state: str, **fields: Any) -> dict[str, Any]:
         "last_error_at": None,
         "requests": 0,
         "errors": {},
+        "batch_calls": 100,
+        "per_block": None,
+        "per_day": None,
+        "units_per_month": None,
+        "units_this_month": None,
+        "hedged": 0,
     }
     return {"name": f"wss://{state}.example", "kind": "ws", "state": state, **nothing, **fields}
 
@@ -41,6 +47,27 @@ def test_a_node_that_cools_down_says_for_how_long_and_what_it_said() -> None:
 
 def test_a_node_that_never_failed_has_no_error() -> None:
     assert status_output.node_row(7, node("active"), NOW)[2:] == ("active", "-", "0", "0", "")
+
+
+def test_the_cost_of_a_node_is_shown_per_block_and_per_day() -> None:
+    block = {"requests": 1.0, "calls": 2.0, "bytes_sent": 200.0, "bytes_received": 4_800.0, "units": 80.0}
+    day = {name: 7_200 * value for name, value in block.items()}
+    used = {"units_per_month": 30_000_000, "units_this_month": 12_400_000, "hedged": 12, "hedges_won": 9}
+    row = status_output.cost_row(7, node("active", per_block=block, per_day=day, **used))
+    assert row[2:6] == ("100", "1.0", "2.0", "5.0")
+    assert row[6:10] == ("7,200", "14,400", "36.0", "576,000")
+    assert row[10:] == ("12,400,000 of 30,000,000", "12, 9 won")
+    assert len(row) == len(status_output.COST_HEADINGS)
+
+
+def test_a_cost_that_is_not_known_yet_is_a_dash() -> None:
+    assert status_output.cost_row(7, node("standby"))[2:] == ("100", *("-",) * 8, "0")
+
+
+def test_a_rest_until_the_month_turns_is_shown_in_days() -> None:
+    until = format_ms(NOW + 20 * 86_400_000)
+    row = status_output.node_row(7, node("over_budget", cooldown_until=until), NOW)
+    assert row[2:4] == ("over budget", "20.0 days")
 
 
 def test_problems_are_the_nodes_that_are_in_cooldown() -> None:

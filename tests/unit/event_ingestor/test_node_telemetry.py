@@ -7,6 +7,7 @@ import pytest
 
 from hookfarm import timestamps
 from hookfarm.chain.node_pool import NodePool, NodeProfile
+from hookfarm.config import NodeConfig
 from hookfarm.errors import ChainUnavailable, WrongChain
 from hookfarm.event_ingestor import node_telemetry, telemetry
 from hookfarm.event_ingestor.node_telemetry import NodeStatus
@@ -28,15 +29,19 @@ class Setting:
         self.slot, self.now = slot, NOW
         self.one, self.two, self.three = self.start(URLS)
 
-    def start(self, urls: Sequence[str]) -> tuple[NodeProfile, ...]:
+    def start(self, urls: Sequence[str], configs: Sequence[NodeConfig] = ()) -> tuple[NodeProfile, ...]:
         """A new process."""
-        watched = NodePool(urls).all
+        watched = NodePool(urls, configs=configs).all
         self.counters = IngestorCounters(self.slot, 10, clock=lambda: self.now)
         self.counters.nodes.watch(watched)
         return watched
 
     def told(self) -> list[NodeStatus]:
         return telemetry.report([self.slot], clock=lambda: self.now)["chains"][0]["nodes"]
+
+    def at_block(self, number: int) -> None:
+        self.counters.checkpoint(number)
+        self.counters.at_the_tip()
 
     def states(self) -> list[str]:
         return [one["state"] for one in self.told()]
@@ -65,6 +70,17 @@ def test_before_anything_happened_all_of_them_stand_by_in_their_order(setting: S
         "requests": 0,
         "calls": 0,
         "errors": {"refused": 0, "rate_limited": 0, "unavailable": 0},
+        "bytes_sent": 0,
+        "bytes_received": 0,
+        "units": None,
+        "batch_calls": 100,
+        "range_blocks": 64,
+        "hedged": 0,
+        "hedges_won": 0,
+        "per_block": None,
+        "per_day": None,
+        "units_per_month": None,
+        "units_this_month": None,
     }
     assert [(one["name"], one["kind"]) for one in setting.told()[::2]] == [
         ("wss://one.example", "ws"),
@@ -111,6 +127,73 @@ def test_requests_calls_and_errors_are_those_of_the_node(setting: Setting) -> No
     assert (two["requests"], two["calls"]) == (2, 3)
     assert two["errors"] == {"refused": 0, "rate_limited": 1, "unavailable": 0}
     assert setting.metric("node_requests")["https://two.example:8545"] == 2
+
+
+PRICES = NodeConfig(units_per_month=5_000, units_per_call={"eth_getLogs": 60, "other": 10})
+
+
+def test_the_cost_is_that_of_the_last_blocks_and_projected_to_a_day(setting: Setting) -> None:
+    one, *_ = setting.start(URLS, configs=(PRICES,))
+    setting.at_block(100)
+    for number in range(101, 111):
+        setting.now += 12
+        setting.counters.nodes.requested(one)
+        one.take("eth_getBlockByNumber", "eth_getLogs")
+        one.on_bytes(200, 3_000)
+        setting.at_block(number)
+    first, second, _ = setting.told()
+    block: dict[str, float] = {
+        "requests": 1.0,
+        "calls": 2.0,
+        "bytes_sent": 200.0,
+        "bytes_received": 3000.0,
+        "units": 70.0,
+    }
+    assert dict(first["per_block"] or {}) == block
+    assert dict(first["per_day"] or {}) == {name: 7_200 * value for name, value in block.items()}
+    assert (first["units"], first["bytes_sent"], first["bytes_received"]) == (700, 2_000, 30_000)
+    assert dict(second["per_day"] or {}) == {**dict.fromkeys(block, 0.0), "units": None}
+    assert setting.metric("node_units") == {one.origin: 700}
+    assert setting.metric("node_received_bytes")[one.origin] == 30_000
+
+
+def test_requests_of_a_catch_up_do_not_belong_to_the_cost(setting: Setting) -> None:
+    setting.at_block(100)
+    setting.counters.catching_up(50.0, 10.0)
+    for _ in range(500):
+        setting.counters.nodes.requested(setting.one)
+    for number in (900, 901):
+        setting.now += 12
+        setting.at_block(number)
+        setting.counters.nodes.requested(setting.one)
+    cost = setting.told()[0]["per_block"]
+    assert cost is not None
+    assert cost["requests"] == 1
+
+
+def test_a_budget_and_the_state_of_a_node_without_any_left(setting: Setting) -> None:
+    one, *_ = setting.start(URLS, configs=(PRICES,))
+    one.budget.on_used(4_990)
+    assert (setting.told()[0]["units_per_month"], setting.told()[0]["units_this_month"]) == (5_000, 4_990)
+    while one.take("eth_getLogs"):
+        pass
+    setting.counters.nodes.failed(one, ChainUnavailable(f"{one.origin}: monthly budget used up"), 3_600.0)
+    told = setting.told()[0]
+    assert (told["state"], told["cooldown_until"]) == ("over_budget", iso(NOW + 3_600))
+    assert told["last_error"] == "monthly budget used up"
+    assert setting.metric("node_over_budget")[one.origin] == 1
+    assert setting.metric("node_cooldown")[one.origin] == 0
+    assert setting.metric("node_budget_used_units") == {one.origin: 4_990}
+    setting.now += 3_600
+    assert setting.states()[0] == "standby"
+
+
+def test_learned_limits_are_shown_with_the_next_request(setting: Setting) -> None:
+    setting.one.batches.reduce(3)
+    setting.one.ranges.refused(64)
+    setting.counters.nodes.requested(setting.one)
+    assert [(told["batch_calls"], told["range_blocks"]) for told in setting.told()[:2]] == [(3, 32), (100, 64)]
+    assert list(setting.metric("node_batch_calls").values()) == [3, 100, 100]
 
 
 def test_nothing_secret_of_a_url_is_told(setting: Setting) -> None:
