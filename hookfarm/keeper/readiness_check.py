@@ -28,16 +28,21 @@ class ServiceReadiness:
     replacing: bool = False
 
 
-def check(service: str, slots: Sequence[Slot], now_ns: int) -> ServiceReadiness:
-    """Return the readiness. Ready = each worker is up with a timely heartbeat, or is being replaced as planned."""
+def check(service: str, slots: Sequence[Slot], now_ns: int, processes: int = 0) -> ServiceReadiness:
+    """Return the readiness. Ready = each worker is up with a timely heartbeat, or is being replaced as planned.
+
+    `processes` that share the slots; 0 = one process per slot.
+    """
     if not slots:
         return ServiceReadiness(False, "no processes")
     problems = [(index, slot, _problem(slot, now_ns)) for index, slot in enumerate(slots)]
-    missing = [
-        f"{service} {index} ({problem})"
-        for index, slot, problem in problems
-        if problem and not slot.is_replacing(now_ns)
-    ]
+    missing = list(
+        dict.fromkeys(
+            f"{service} {index % (processes or len(slots))} ({problem})"
+            for index, slot, problem in problems
+            if problem and not slot.is_replacing(now_ns)
+        )
+    )
     replacing = any(problem and slot.is_replacing(now_ns) for _, slot, problem in problems)
     more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
     return ServiceReadiness(not missing, ", ".join(missing[:5]) + more, replacing)

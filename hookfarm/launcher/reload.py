@@ -20,6 +20,7 @@ FIXED = (
     "redis_url",
     "state_dir",
     "concurrency",
+    "ingestors",
     "max_in_flight",
     "delivery_log_attempts",
     "delivery_log_bytes",

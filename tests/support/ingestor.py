@@ -47,7 +47,7 @@ class RunningIngestor:
     def __init__(self, chain: ChainConfig, redis_url: str, from_block: int | None, timeouts: NodeTimeouts) -> None:
         self._child = StoppableChild(EVENT_INGESTOR, 0, Scoreboard({EVENT_INGESTOR: 1}))
         self._child.slot.state = State.BOOTING
-        self._life = (self._child, chain, redis_url, from_block, timeouts)
+        self._life = (self._child, [chain], redis_url, from_block, timeouts)
         self._thread = threading.Thread(target=self._run, name=EVENT_INGESTOR)
         self.error: Exception | None = None
 
