@@ -156,7 +156,7 @@ def _bloom_mismatch(expected: int, events: Sequence[Event], beyond: bool) -> str
 
 
 def _contiguous(events: Sequence[Event]) -> bool:
-    return all(event["log_index"] == place for place, event in enumerate(events))
+    return [event["log_index"] for event in events] == list(range(len(events)))
 
 
 def _contiguous_per_transaction(events: Sequence[Event]) -> bool:
