@@ -34,8 +34,8 @@ _keccak = _fastest_keccak()
 
 
 def _bits(value: bytes) -> int:
-    first, second, third = _words(_keccak(value))
-    return _BITS[first] | _BITS[second] | _BITS[third]
+    words: tuple[int, int, int] = _words(_keccak(value))
+    return _BITS[words[0]] | _BITS[words[1]] | _BITS[words[2]]
 
 
 bits_of = lru_cache(maxsize=CACHE_SIZE)(_bits)

@@ -44,10 +44,17 @@ class StoppableChild(Child):
 
 
 class RunningIngestor:
-    def __init__(self, chain: ChainConfig, redis_url: str, from_block: int | None, timeouts: NodeTimeouts) -> None:
-        self._child = StoppableChild(EVENT_INGESTOR, 0, Scoreboard({EVENT_INGESTOR: 1}))
-        self._child.slot.state = State.BOOTING
-        self._life = (self._child, [chain], redis_url, from_block, timeouts)
+    """A process of ingestors, as a thread; it follows all `chains`."""
+
+    def __init__(
+        self, chains: Sequence[ChainConfig], redis_url: str, from_block: int | None, timeouts: NodeTimeouts
+    ) -> None:
+        scoreboard = Scoreboard({EVENT_INGESTOR: len(chains)}, max_processes={EVENT_INGESTOR: 1})
+        places = scoreboard.places(EVENT_INGESTOR, 0)
+        self._child = StoppableChild(EVENT_INGESTOR, 0, scoreboard, places=places)
+        for slot in self.slots:
+            slot.state = State.BOOTING
+        self._life = (self._child, chains, redis_url, from_block, timeouts)
         self._thread = threading.Thread(target=self._run, name=EVENT_INGESTOR)
         self.error: Exception | None = None
 
@@ -56,8 +63,13 @@ class RunningIngestor:
         return self._child.slot
 
     @property
+    def slots(self) -> Sequence[Slot]:
+        """The slots of all chains, in their order."""
+        return self._child.slots
+
+    @property
     def up(self) -> bool:
-        return self.slot.state == State.UP
+        return all(slot.state == State.UP for slot in self.slots)
 
     @property
     def stalled(self) -> bool:
@@ -103,7 +115,22 @@ def running_ingestor(
     `settings`: further settings of the chain.
     """
     places = [urls] if isinstance(urls, str) else urls
-    ingestor = RunningIngestor(ChainConfig(chain_id, tuple(places), **settings), redis_url, from_block, timeouts)
+    chain = ChainConfig(chain_id, tuple(places), **settings)
+    with running_ingestors([chain], redis_url, from_block=from_block, timeouts=timeouts, wait=wait) as ingestor:
+        yield ingestor
+
+
+@contextlib.contextmanager
+def running_ingestors(
+    chains: Sequence[ChainConfig],
+    redis_url: str,
+    *,
+    from_block: int | None = None,
+    timeouts: NodeTimeouts = QUICK,
+    wait: bool = True,
+) -> Iterator[RunningIngestor]:
+    """Run several chains in one ingestor, like `running_ingestor`."""
+    ingestor = RunningIngestor(chains, redis_url, from_block, timeouts)
     ingestor.start()
     try:
         if wait:
