@@ -54,10 +54,10 @@ class RollingRestart:
         for group in self._left:
             self._resize(group, counts[group.service])
         self._excused = {
-            (group.service, place)
+            slot
             for group in self._left
             if group.required is not None
-            for place, slot in enumerate(workers.target_slots(group))
+            for slot in workers.target_slots(group)
             if slot.is_in_trouble
         }
         """Slots in trouble before the restart, in groups that do not require them all."""
@@ -98,9 +98,9 @@ class RollingRestart:
 
     def _missing(self, worker: WorkerProcess) -> list[Slot]:
         """Return the slots that are not up, except for those that were in trouble before and are again."""
-        excused = [(worker.group.service, place) in self._excused for place in self._workers.places(worker)]
-        pairs = zip(worker.slots, excused, strict=True)
-        return [slot for slot, may in pairs if not (slot.is_up or (may and slot.is_in_trouble))]
+        return [
+            slot for slot in worker.slots if not (slot.is_up or (slot in self._excused and slot.is_in_trouble))
+        ]
 
     def _check_new(self, worker: WorkerProcess) -> None:
         if not worker.is_current:
@@ -116,7 +116,7 @@ class RollingRestart:
             raise RestartFailed(f"{worker.describe()} did not come up within {max_seconds:g}s")
 
     def _retire_old(self, group: WorkerGroup, workers: list[WorkerProcess]) -> None:
-        missing = sum(not worker.is_up or worker.retired_at is not None for worker in workers)
+        missing = sum(bool(self._missing(worker)) or worker.retired_at is not None for worker in workers)
         for worker in workers:
             if worker.is_current or worker.retired_at is not None:
                 continue
