@@ -1,6 +1,8 @@
 """Speed from a node's answers to jobs in the delivery queue, with and without proofs of completeness.
 
     python benchmarks/ingest.py [--blocks 500] [--logs 200] [--subscriptions 1000] [--repeat 3]
+                                [--scenarios whole,ingestor,tip,fast] [--chains 10] [--per-second 4]
+                                [--fast-logs 2000] [--seconds 20] [--ingestors N] [--base PATH]
                                 [--json FILE|-] [--insist]
 
 1. The whole: `hookfarm start` with ingestor and processor catches up from the first block; 1 of 100 events is
@@ -10,6 +12,10 @@
 3. The ingestor at the tip: block by block, each requested by its hash and published before the next. Figures are
    seconds from the head to the checkpoint, the remembered blocks' memory in Redis, and the duration of their
    rollback.
+4. Fast chains: a farm of ingestors at the tip of `--chains` chains with `--per-second` blocks a second, for
+   `--seconds`; the first chain has `--fast-logs` logs per block, the others a tenth. Figures are the lag (from the
+   announcement to the stream), CPU time, requests and memory. With `--base`, that checkout runs in turns with this
+   one; ratios compare the runs of a round.
 
 The node is a process with prepared answers over a WebSocket. Redis has the settings of the embedded server,
 append-only file included. Both share the cores with ingestor and processor. The quickest of several runs counts;
@@ -26,8 +32,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from support import pipeline, program, report
+from support import fast_chains, pipeline, program, report, versions
 from support.environment import directory
+from support.fast_chains import Course
 from support.pipeline import PreparedNode, prepared_node
 from support.prepared_chain import CHAIN_ID
 from support.redis_server import RedisServer, running_redis
@@ -51,6 +58,7 @@ from hookfarm.store import keys
 from hookfarm.store.clients import async_client
 from hookfarm.store.retrying import RetryingClient
 
+WHOLE, INGESTOR, TIP, FAST = SCENARIOS = ("whole", "ingestor", "tip", "fast")
 CHECKS = {"every_check": "bloom", "no_check": "none"}
 
 Run = dict[str, Any]
@@ -66,7 +74,15 @@ class IngestEnvironment:
     publisher: Publisher
 
 
-QUICK = {"blocks": 30, "logs": 100, "subscriptions": 100, "repeat": 1}
+QUICK = {
+    "blocks": 30,
+    "logs": 100,
+    "subscriptions": 100,
+    "repeat": 1,
+    "chains": 3,
+    "fast_logs": 300,
+    "seconds": 4.0,
+}
 
 
 def main() -> int:
@@ -74,18 +90,51 @@ def main() -> int:
     logs.configure(level="error")
     knobs = {**program.knobs(options), "wanted": "1 in 100", "warm_up": "none"}
     result = program.begin("ingest", options, knobs)
-    with prepared_node(options.blocks, options.logs) as node:
+    if {WHOLE, INGESTOR, TIP} & set(options.scenarios):
+        with prepared_node(options.blocks, options.logs) as node:
+            _of_one_chain(node, options, result)
+    if FAST in options.scenarios:
+        result["fast_chains"] = _fast_chains(options)
+    program.finish(options, result)
+    return 0
+
+
+def _of_one_chain(node: PreparedNode, options: argparse.Namespace, result: Run) -> None:
+    """Run the scenarios of one chain and add their figures to the result."""
+    if WHOLE in options.scenarios:
         for name, verify in CHECKS.items():
             runs = [pipeline.run(node, verify, options.subscriptions) for _ in range(options.repeat)]
             result[f"whole_{name}"] = _best(f"chain to delivery queue, {name.replace('_', ' ')}", runs)
-        gc.set_threshold(COLLECT_EVERY)
+    gc.set_threshold(COLLECT_EVERY)
+    if INGESTOR in options.scenarios:
         for name, verify in CHECKS.items():
             runs = [asyncio.run(_catch_up(node, verify)) for _ in range(options.repeat)]
             result[f"ingestor_{name}"] = _best(f"ingestor alone, {name.replace('_', ' ')}", runs)
+    if TIP in options.scenarios:
         result["tip"] = asyncio.run(_tip(node))
         report.print_numbers("tip, every check, block by block", result["tip"])
-    program.finish(options, result)
-    return 0
+
+
+def _fast_chains(options: argparse.Namespace) -> Run:
+    """Run fast chains with this checkout and the base in turns; return the figures of both and their ratios."""
+    blocks = round(options.seconds * options.per_second)
+    course = Course(options.chains, blocks, options.per_second, options.fast_logs, options.ingestors)
+    runs, base_runs = [], []
+    for number in range(1, options.repeat + 1):
+        runs.append(fast_chains.run(course))
+        report.print_numbers(f"fast chains, run {number} of {options.repeat}", runs[-1])
+        if options.base:
+            base_runs.append(fast_chains.run(course, options.base))
+            report.print_numbers(f"base, run {number} of {options.repeat}", base_runs[-1])
+    if not base_runs:
+        return {"runs": runs}
+    figures = ("ingestor_cpu_us_per_log", "redis_cpu_us_per_log", "requests_per_block", "memory_mb")
+    ratios = {
+        name: versions.ratios([run[name] for run in runs], [run[name] for run in base_runs]) for name in figures
+    }
+    rows = [(name, versions.shown(ratio)) for name, ratio in ratios.items()]
+    report.print_table("ratio to the base: median, least and greatest of the rounds", ("", "ratio"), rows)
+    return {"runs": runs, "base_runs": base_runs, "of_base": ratios}
 
 
 def _options() -> argparse.Namespace:
@@ -93,6 +142,13 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--blocks", type=int, default=500)
     parser.add_argument("--logs", type=int, default=200, help="per block, on average")
     parser.add_argument("--subscriptions", type=int, default=1000, help="two of them match events")
+    parser.add_argument("--scenarios", type=program.names(*SCENARIOS), default=list(SCENARIOS))
+    parser.add_argument("--chains", type=int, default=10, help="fast chains: the fast one and its neighbours")
+    parser.add_argument("--per-second", type=float, default=4.0, help="fast chains: blocks of each chain")
+    parser.add_argument("--fast-logs", type=int, default=2000, help="fast chains: per block of the fast one")
+    parser.add_argument("--seconds", type=float, default=20.0, help="fast chains: duration of a run")
+    parser.add_argument("--ingestors", type=int, help="fast chains: max ingestors [default: the farm's own]")
+    program.add_base(parser)
     return program.parse(parser, QUICK)
 
 

@@ -1,4 +1,4 @@
-"""Outages of a child's dependencies (`redis`, `chain`, `stream 1`), logged at first failure and recovery."""
+"""Outages of a worker's dependencies (`redis`, `chain`, `stream 1`), logged at first failure and recovery."""
 
 import random
 import time
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from hookfarm.backoff import delay
 from hookfarm.farm.child import Child
+from hookfarm.farm.scoreboard import Slot
 from hookfarm.logs import FieldLogger
 
 FIRST_DELAY_SECONDS = 0.05
@@ -23,15 +24,15 @@ class _Outage:
 
 
 class Outage:
-    """The current outages of one child's dependencies, by source.
+    """The current outages of one worker's dependencies, by source. A worker is a process, or one of its slots.
 
-    Logs `<source> down` once with its reason, and `<source> up` once with `downtime_s`. The child is stalled while
-    any source is down, and marked up when the last one recovers; one created `booting` not before `booted`.
+    Logs `<source> down` once with its reason, and `<source> up` once with `downtime_s`. The worker is stalled
+    while any source is down, and marked up when the last one recovers; one created `booting` not before `booted`.
     """
 
     def __init__(
         self,
-        child: Child,
+        worker: Child | Slot,
         log: FieldLogger,
         /,
         *,
@@ -43,9 +44,9 @@ class Outage:
     ) -> None:
         """Add `fields` to each log line; `chance` returns a random number from 0 to 1.
 
-        `on_change` is called with `sources` after each failure and recovery, also while the child boots.
+        `on_change` is called with `sources` after each failure and recovery, also while the worker boots.
         """
-        self._child = child
+        self._worker = worker
         self._log = log
         self._booting = booting
         self._on_change = on_change
@@ -70,7 +71,7 @@ class Outage:
         return next((down.reason for down in self._down.values()), "")
 
     def booted(self) -> None:
-        """End the boot: the child is up unless a source is down."""
+        """End the boot: the worker is up unless a source is down."""
         self._booting = False
         self._mark()
 
@@ -100,6 +101,6 @@ class Outage:
     def _mark(self) -> None:
         self._on_change(self.sources)
         if self._down:
-            self._child.mark_stalled(self.reason)
+            self._worker.mark_stalled(self.reason)
         elif not self._booting:
-            self._child.mark_up()
+            self._worker.mark_up()

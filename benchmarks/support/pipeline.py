@@ -4,7 +4,7 @@ import contextlib
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,11 +51,13 @@ class PreparedNode:
 
 
 @contextlib.contextmanager
-def prepared_node(blocks: int, logs_per_block: int, every_seconds: float | None = None) -> Iterator[PreparedNode]:
-    """Run a prepared chain; see prepared_chain.py."""
+def prepared_node(
+    blocks: int, logs_per_block: int, every_seconds: float | None = None, chain_ids: Sequence[int] = ()
+) -> Iterator[PreparedNode]:
+    """Run a prepared chain, or several with the same blocks; see prepared_chain.py."""
     chain = PreparedChain(blocks, logs_per_block)
     command = [sys.executable, "-m", "support.prepared_chain", str(blocks), str(logs_per_block)]
-    command += [] if every_seconds is None else [str(every_seconds)]
+    command += [] if every_seconds is None else [str(each) for each in (every_seconds, *chain_ids)]
     place, pipe = Path(__file__).parents[1], subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=place) as process:
         try:

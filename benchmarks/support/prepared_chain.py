@@ -1,10 +1,11 @@
 """A node with prepared answers in its own process, so that its own work is not measured.
 
-    python -m support.prepared_chain BLOCKS LOGS_PER_BLOCK [SECONDS]
+    python -m support.prepared_chain BLOCKS LOGS_PER_BLOCK [SECONDS [CHAIN_ID…]]
 
 The node prints its WebSocket URL when it listens. Without SECONDS, its head is the last block. With SECONDS, its
 head is block 0 until it reads a line from stdin. Then it announces a block every SECONDS and prints the time of
-each announcement (Unix ns).
+each announcement (Unix ns). Several chains have the same blocks, each at the URL followed by its id. They announce
+in turns. After the last announcement the node prints the number of requests for each chain since the first one.
 Blocks contain ERC-20 transfers of few tokens among many accounts, with correct blooms and invented hashes. A block
 has LOGS_PER_BLOCK logs on average, 50 % more or less: a constant round number would look like a truncated answer.
 """
@@ -24,6 +25,8 @@ from hookfarm.abi import bloom
 CHAIN_ID = 31337
 TOKENS = 200
 ACCOUNTS = 50_000
+SETTLE_SECONDS = 1.0
+"""Time after the last announcement until the requests are counted."""
 TRANSFER = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
 
 
@@ -54,7 +57,6 @@ class PreparedChain:
             values = {value for log in logs for value in (log["address"], *log["topics"])}
             self._headers.append(self._header(number, bloom.of_values(values)))
         self._answers: Mapping[str, Callable[[Sequence[Any]], bytes]] = {
-            "eth_chainId": lambda _: orjson.dumps(hex(CHAIN_ID)),
             "eth_subscribe": lambda _: b'"0x1"',
             "eth_blockNumber": lambda _: orjson.dumps(hex(self.head)),
             "eth_getBlockByNumber": self._block_by_number,
@@ -71,11 +73,14 @@ class PreparedChain:
         params = f'{{"subscription":"0x1","result":{head}}}'
         return f'{{"jsonrpc":"2.0","method":"eth_subscription","params":{params}}}'
 
-    def answer(self, request: Any) -> bytes:
+    def answer(self, request: Any, chain_id: int = CHAIN_ID) -> bytes:
         """Return the answer to one message; a batch has one answer."""
         if isinstance(request, list):
-            return b"[" + b",".join(map(self.answer, request)) + b"]"
-        result = self._answers[request["method"]](request["params"])
+            return b"[" + b",".join(self.answer(each, chain_id) for each in request) + b"]"
+        if request["method"] == "eth_chainId":
+            result = orjson.dumps(hex(chain_id))
+        else:
+            result = self._answers[request["method"]](request["params"])
         return b'{"jsonrpc":"2.0","id":%d,"result":%b}' % (request["id"], result)
 
     def _block_by_number(self, parameters: Sequence[Any]) -> bytes:
@@ -117,42 +122,60 @@ class PreparedChain:
         }
 
 
-async def serve(chain: PreparedChain, every_seconds: float | None) -> None:
-    clients: set[web.WebSocketResponse] = set()
+class PreparedServer:
+    """Server of one or more chains with the same blocks."""
 
-    async def talk(request: web.Request) -> web.WebSocketResponse:
+    def __init__(self, chain: PreparedChain, chain_ids: Sequence[int]) -> None:
+        self._chain = chain
+        self._clients: dict[int, set[web.WebSocketResponse]] = {chain_id: set() for chain_id in chain_ids}
+        self._heads = dict.fromkeys(self._clients, chain.head)
+        self._requests = dict.fromkeys(self._clients, 0)
+
+    async def run(self, every_seconds: float | None) -> None:
+        application = web.Application()
+        application.router.add_get("/{chain_id:[0-9]*}", self._talk)
+        runner = web.AppRunner(application, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        print(f"ws://127.0.0.1:{runner.addresses[0][1]}/", flush=True)
+        if every_seconds is not None:
+            await self._announce(every_seconds)
+        await asyncio.Event().wait()
+
+    async def _talk(self, request: web.Request) -> web.WebSocketResponse:
+        chain_id = int(request.match_info["chain_id"] or CHAIN_ID)
         client = web.WebSocketResponse(compress=False)
         await client.prepare(request)
-        clients.add(client)
+        self._clients[chain_id].add(client)
         async for message in client:
             if message.type == WSMsgType.TEXT:
-                await client.send_frame(chain.answer(orjson.loads(message.data)), WSMsgType.TEXT)
-        clients.discard(client)
+                self._requests[chain_id] += 1
+                self._chain.head = self._heads[chain_id]
+                answer = self._chain.answer(orjson.loads(message.data), chain_id)
+                await client.send_frame(answer, WSMsgType.TEXT)
+        self._clients[chain_id].discard(client)
         return client
 
-    application = web.Application()
-    application.router.add_get("/", talk)
-    runner = web.AppRunner(application, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    print(f"ws://127.0.0.1:{runner.addresses[0][1]}/", flush=True)
-    if every_seconds is not None:
-        await _announce(chain, clients, every_seconds)
-    await asyncio.Event().wait()
-
-
-async def _announce(chain: PreparedChain, clients: set[web.WebSocketResponse], every_seconds: float) -> None:
-    last, chain.head = chain.head, 0
-    await asyncio.to_thread(sys.stdin.readline)
-    for number in range(1, last + 1):
-        await asyncio.sleep(every_seconds)
-        chain.head = number
-        print(time.time_ns(), flush=True)
-        for client in clients:
-            await client.send_str(chain.announcement())
+    async def _announce(self, every_seconds: float) -> None:
+        """Announce all blocks: block 1 of each chain in turn, then block 2, at constant intervals."""
+        last = self._chain.head
+        self._heads = dict.fromkeys(self._heads, 0)
+        await asyncio.to_thread(sys.stdin.readline)
+        self._requests = dict.fromkeys(self._requests, 0)
+        interval, due = every_seconds / len(self._heads), time.monotonic()
+        for number in range(1, last + 1):
+            for chain_id, clients in self._clients.items():
+                due += interval
+                await asyncio.sleep(due - time.monotonic())
+                self._heads[chain_id] = self._chain.head = number
+                print(time.time_ns(), flush=True)
+                for client in clients:
+                    await client.send_str(self._chain.announcement())
+        await asyncio.sleep(SETTLE_SECONDS)
+        print(*self._requests.values(), flush=True)
 
 
 if __name__ == "__main__":
-    blocks, logs_per_block, *seconds = sys.argv[1:]
-    pause = float(seconds[0]) if seconds else None
-    asyncio.run(serve(PreparedChain(int(blocks), int(logs_per_block)), pause))
+    blocks, logs_per_block, *more = sys.argv[1:]
+    pause, ids = float(more[0]) if more else None, [int(chain_id) for chain_id in more[1:]]
+    asyncio.run(PreparedServer(PreparedChain(int(blocks), int(logs_per_block)), ids or [CHAIN_ID]).run(pause))

@@ -33,6 +33,8 @@ MEANINGS: Mapping[tuple[str, str], str] = {
     ("redis settings", ""): "A setting of the Redis server endangers data.",
     ("workers not woken", ""): "Blocked workers could not be woken for a stop; they stop a little later.",
     ("cannot fork", ""): "The operating system refuses another process.",
+    ("chain crashed", ""): "A chain ended with an exception; it is tried again, the others of its process go on.",
+    ("chain failed", ""): "A chain cannot be followed; it is tried again, the others of its process go on.",
     ("child crashed", ""): "A process ended with an exception.",
     ("child died", ""): "A process exited unasked; another one is started after the delay.",
     ("child hangs", ""): "The heartbeat of a process is overdue; the master aborts it.",

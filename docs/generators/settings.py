@@ -41,6 +41,7 @@ _ALLOWED: Mapping[Any, str] = {
 _EXAMPLES: Mapping[str, str] = {
     "redis_url": '"redis://10.0.0.5:6379/0"',
     "chains": '["1=wss://node.example/key,https://other.example", "8453=wss://base.example"]',
+    "ingestors": "4",
     "required_chains": "[1]",
     "from_block": "21000000",
     "api": '"0.0.0.0:8400"',
@@ -126,6 +127,8 @@ def _default(setting: Setting) -> str:
     value = setting.default
     if setting.name == "state_dir":
         return "`$XDG_STATE_HOME/hookfarm`, else `~/.local/state/hookfarm`"
+    if setting.name == "ingestors":
+        return "one per CPU, from 2 to 64"
     if value is None or value == ():
         return "none"
     if setting.parse is values.durations:

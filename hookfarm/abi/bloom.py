@@ -7,12 +7,15 @@ filter of a block is the union over its logs. Filters are big-endian numbers.
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache, reduce
 from operator import or_
+from struct import Struct
 
 BYTES = 256
 CACHE_SIZE = 32_768
 """Max cached values; accounts recur. About 12 MB when full."""
 
-_BITS = tuple(1 << bit for bit in range(8 * BYTES))
+_BITS = tuple(1 << bit for bit in range(8 * BYTES)) * 32
+"""The bit of a 16-bit word, of which the low 11 bits count."""
+_words = Struct(">HHH").unpack_from
 
 
 def _fastest_keccak() -> Callable[[bytes], bytes]:
@@ -31,8 +34,8 @@ keccak = _fastest_keccak()
 
 
 def _bits(value: bytes) -> int:
-    words = int.from_bytes(keccak(value)[:6], "big")
-    return _BITS[words >> 32 & 2047] | _BITS[words >> 16 & 2047] | _BITS[words & 2047]
+    words: tuple[int, int, int] = _words(keccak(value))
+    return _BITS[words[0]] | _BITS[words[1]] | _BITS[words[2]]
 
 
 bits_of = lru_cache(maxsize=CACHE_SIZE)(_bits)

@@ -128,7 +128,7 @@ def parse_logs(chain_id: int, header: Header, raw: Any, *, from_receipts: bool =
     of this block, so the block hashes of their logs, which are wrong on some chains, are not read.
     """
     try:
-        return [_event(chain_id, header, log, from_receipts) for log in raw]
+        return _events(chain_id, header, raw, from_receipts)
     except (KeyError, TypeError, AttributeError) as error:
         raise ChainUnavailable(f"the node sent a malformed log of block {header.number}") from error
 
@@ -152,23 +152,31 @@ _index = lru_cache(maxsize=4096)(quantity)
 """Cached: most blocks contain the same few numbers."""
 
 
-def _event(chain_id: int, header: Header, log: Any, from_receipts: bool) -> Event:
-    block_hash, transaction_hash, transaction_index, log_index, address, topics, data = _parts_of(log)
-    if (block_hash.lower() != header.block_hash and not from_receipts) or log.get("removed"):
-        raise LogOfOtherBlock(f"the node sent a log of another block than {header.number}")
-    return {
-        "chain_id": chain_id,
-        "block_number": header.number,
-        "block_hash": header.block_hash,
-        "block_timestamp": header.timestamp,
-        "transaction_hash": transaction_hash.lower(),
-        "transaction_index": _index(transaction_index),
-        "log_index": _index(log_index),
-        "address": address.lower(),
-        "topics": list(map(str.lower, topics)),
-        "data": data.lower(),
-        "removed": False,
-    }
+def _events(chain_id: int, header: Header, raw: Any, from_receipts: bool) -> list[Event]:
+    """Return the events of logs, in one loop without a call per log."""
+    number, block_hash, timestamp = header.number, header.block_hash, header.timestamp
+    events: list[Event] = []
+    for log in raw:
+        of_block, transaction_hash, transaction_index, log_index, address, topics, data = _parts_of(log)
+        is_other = of_block != block_hash and of_block.lower() != block_hash and not from_receipts
+        if is_other or log.get("removed"):
+            raise LogOfOtherBlock(f"the node sent a log of another block than {number}")
+        events.append(
+            {
+                "chain_id": chain_id,
+                "block_number": number,
+                "block_hash": block_hash,
+                "block_timestamp": timestamp,
+                "transaction_hash": transaction_hash.lower(),
+                "transaction_index": _index(transaction_index),
+                "log_index": _index(log_index),
+                "address": address.lower(),
+                "topics": list(map(str.lower, topics)),
+                "data": data.lower(),
+                "removed": False,
+            }
+        )
+    return events
 
 
 def linked(parent_hash: str, blocks: Sequence[Block]) -> Sequence[Block]:

@@ -191,7 +191,7 @@ def same_logs(events: Sequence[Event], others: Sequence[Event]) -> bool:
 
 
 def _contiguous(events: Sequence[Event]) -> bool:
-    return all(event["log_index"] == place for place, event in enumerate(events))
+    return [event["log_index"] for event in events] == list(range(len(events)))
 
 
 def distinct(events: Sequence[Event]) -> list[Event]:

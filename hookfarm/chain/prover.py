@@ -100,6 +100,7 @@ class Prover:
         self._checks = Completeness(chain_id, verify)
         self._roots = RootProof(chain_id) if verify == "receipts-root" else None
         self._noticed: set[str] = set()
+        self._turn = asyncio.Lock()
 
     def max_blocks(self, node: Node) -> int:
         """Return the number of blocks per request, far behind the head."""
@@ -185,12 +186,14 @@ class Prover:
         return blocks
 
     async def _proven_in_range(self, node: Node, header: Header, logs: list[Any]) -> Block:
-        """Return a proven block of a range; yield to other tasks before each block.
+        """Return a proven block of a range; all ranges of the chain together prove one per turn of the event loop.
 
-        A range may hold thousands of logs; proven blocks are published meanwhile.
+        A range may hold thousands of logs. Meanwhile, proven blocks are published, and other chains of the process
+        take their turns.
         """
-        await asyncio.sleep(0)
-        found = self._judge(_LOGS, header, logs)
+        async with self._turn:
+            await asyncio.sleep(0)
+            found = self._judge(_LOGS, header, logs)
         if found.events is not None and not found.reason:
             if found.is_renumbered:
                 self._count(header, found, found.events, is_renumbered=True)

@@ -22,6 +22,7 @@ STARTABLE = (*keys.SERVICES, API)
 @click.option("--workers", metavar="N", help="Delivery processes. [default: 50]")
 @click.option("--concurrency", metavar="N", help="POSTs in flight per delivery process. [default: 16]")
 @click.option("--processors", metavar="N", help="Message processors. [default: 1]")
+@click.option("--ingestors", metavar="N", help="Max ingestors; they share the chains. [default: CPUs, at least 2]")
 @click.option("--chain", "chains", multiple=True, metavar="ID=URL[,URL…]", help="Chain to watch. Repeatable.")
 @click.option(
     "--required-chains",

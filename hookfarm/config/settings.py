@@ -30,6 +30,7 @@ DEFAULT_RETRY_SCHEDULE = (5.0, 30.0, 120.0, 600.0, 1800.0, 7200.0, 18000.0, 3600
 MAX_WORKERS = 2000
 MAX_CONCURRENCY = 256
 MAX_PROCESSORS = 64
+MAX_INGESTORS = 64
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Config:
     redis_url: str | None
     workers: int
     processors: int
+    ingestors: int
     chains: tuple[ChainConfig, ...]
     required_chains: tuple[int, ...]
     from_block: int | None
@@ -88,6 +90,11 @@ def wants_no_colours(environment: Mapping[str, str] | None = None) -> bool:
     return (variables() if environment is None else environment).get("NO_COLOR", "") != ""
 
 
+def default_ingestors() -> int:
+    """Return the default number of ingestors: one per CPU, at least two."""
+    return max(2, min(os.cpu_count() or 1, MAX_INGESTORS))
+
+
 def default_state_dir() -> Path:
     """Return the default state directory (XDG_STATE_HOME of the XDG base directories)."""
     base = variables().get("XDG_STATE_HOME") or "~/.local/state"
@@ -105,6 +112,12 @@ SETTINGS: tuple[Setting, ...] = (
         "max_in_flight", integer(1, 10**6), 1000, "Max POSTs in flight per endpoint, unless the endpoint sets it"
     ),
     Setting("processors", integer(1, MAX_PROCESSORS), 1, "Message processors"),
+    Setting(
+        "ingestors",
+        integer(1, MAX_INGESTORS),
+        default_ingestors,
+        "Max ingestors, which share the chains; with fewer chains, each has one of its own",
+    ),
     Setting("chains", chains, (), "Chains to watch, ID=URL[,URL…][;SETTING=…]"),
     Setting(
         "required_chains",

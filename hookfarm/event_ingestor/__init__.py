@@ -1,1 +1,1 @@
-"""chain -> `events:<chain_id>`, one process per chain: every canonical log once, in order, from a checkpoint."""
+"""chain -> `events:<chain_id>`, a process for one or more chains: every canonical log once, in order."""

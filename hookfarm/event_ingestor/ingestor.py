@@ -22,7 +22,7 @@ from hookfarm.event_ingestor.finality_heads import FinalityHeadsPublisher
 from hookfarm.event_ingestor.publisher import Publisher
 from hookfarm.event_ingestor.telemetry import IngestorCounters, Telemetry
 from hookfarm.event_stream import ReorgWindow, RetryingChainStream, pin_block
-from hookfarm.farm.child import Child
+from hookfarm.farm.scoreboard import Slot
 from hookfarm.outage import Outage
 from hookfarm.store import clients, keys
 from hookfarm.store.retrying import RetryingClient
@@ -48,7 +48,7 @@ class Ingestor:
     """Ingestor of one chain; runs until cancelled.
 
     1. Boot: connect to a node of the right chain, however long it takes, and read its head and the checkpoint; or
-       raise WrongChain. While no node can be used, the child is stalled with the reason.
+       raise WrongChain. While no node can be used, the slot is stalled with the reason.
     2. Follow: publish up to each head.
     3. If the node fails or serves another chain, connect to the next one and follow from the checkpoint.
     4. If a preferred node has recovered, switch to it.
@@ -76,7 +76,7 @@ class Ingestor:
                 await self._node.close()
 
     async def _boot(self, node: Node) -> None:
-        """Read head and checkpoint, and mark the child. Raises ChainUnavailable."""
+        """Read head and checkpoint, and mark the slot. Raises ChainUnavailable."""
         await self._publisher.boot(node, node.newest_head or await node.head())
         await self._ask_for_tags(node)
         self._is_booted = True
@@ -213,7 +213,7 @@ class _NodeListener(FailoverListener):
 
 
 async def ingest(
-    child: Child,
+    slot: Slot,
     chain: ChainConfig,
     redis_url: str,
     from_block: int | None,
@@ -221,10 +221,13 @@ async def ingest(
     spans: "Spans | None" = None,
     wall_clock: Callable[[], float] = time.time,
 ) -> None:
-    """Build the chain's ingestor and run it until cancelled. `wall_clock`: as for Failover."""
+    """Build the chain's ingestor and run it in its slot until cancelled. Raises WrongChain.
+
+    `wall_clock`: as for Failover.
+    """
     log = logs.get(keys.EVENT_INGESTOR)
-    counters = IngestorCounters(child.slot, chain.chain_id)
-    outage = Outage(child, log, booting=True, on_change=counters.outage, chain=chain.chain_id)
+    counters = IngestorCounters(slot, chain.chain_id)
+    outage = Outage(slot, log, booting=True, on_change=counters.outage, chain=chain.chain_id)
     telemetry = Telemetry(counters, outage, log)
     async with clients.async_client(redis_url) as client:
         redis = RetryingClient(

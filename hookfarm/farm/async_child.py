@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 from hookfarm.farm.child import Child
@@ -26,24 +26,26 @@ def stop_event(child: Child) -> Iterator[asyncio.Event]:
 @contextlib.asynccontextmanager
 async def heartbeat(child: Child, every_seconds: float, within_seconds: float) -> AsyncIterator[None]:
     """Renew the child's heartbeat inside the context; it is late if the loop blocks for `within_seconds`."""
-    task = asyncio.create_task(_beat(child.slot, every_seconds, within_seconds))
+    task = asyncio.create_task(_beat(child.slots, every_seconds, within_seconds))
     try:
         yield
     finally:
         task.cancel()
 
 
-async def _beat(slot: Slot, every_seconds: float, within_seconds: float) -> None:
+async def _beat(slots: Sequence[Slot], every_seconds: float, within_seconds: float) -> None:
     while True:
-        slot.heartbeat(within_seconds)
+        for slot in slots:
+            slot.heartbeat(within_seconds)
         await asyncio.sleep(every_seconds)
 
 
-async def run_until_stopped(stop: asyncio.Event, work: "asyncio.Task[Any]") -> None:
-    """Wait until `work` is done. Once `stop` is set, cancel it repeatedly until it has ended."""
+async def run_until_stopped(stop: asyncio.Event, *works: "asyncio.Task[Any]") -> None:
+    """Wait until one of `works` is done, or `stop` is set; then cancel the others repeatedly until they end."""
     stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait([work, stopping], return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait([*works, stopping], return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
-    while not work.done():
-        work.cancel()
-        await asyncio.wait([work], timeout=CANCEL_AGAIN_SECONDS)
+    while left := [work for work in works if not work.done()]:
+        for work in left:
+            work.cancel()
+        await asyncio.wait(left, timeout=CANCEL_AGAIN_SECONDS)

@@ -4,9 +4,10 @@ import os
 import select
 import signal
 import time
+from collections.abc import Sequence
 from types import FrameType
 
-from hookfarm.farm.scoreboard import Scoreboard, Slot, State
+from hookfarm.farm.scoreboard import Scoreboard, Slot
 
 GRACE_RESERVE_SECONDS = 1.0
 """Part of the farm's grace period reserved for returning unfinished work."""
@@ -18,7 +19,7 @@ EXIT_COULD_NOT_BOOT = 3
 
 
 class Child:
-    """A worker as seen by its own process: service, index, slot, and whether it is to stop.
+    """A worker as seen by its own process: service, index, slots, and whether it is to stop.
 
     SIGTERM sets `stopping` and wakes `wait`, without interrupting current work. A second SIGTERM ends the grace
     period.
@@ -31,11 +32,15 @@ class Child:
         scoreboard: Scoreboard,
         grace_seconds: float = 20.0,
         master_pid: int | None = None,
+        places: Sequence[int] = (),
     ) -> None:
+        """`places` are the indices of the process's slots, if there are several; `index` is the first."""
         self.service = service
         self.index = index
         self.scoreboard = scoreboard
-        self.slot: Slot = scoreboard.slots(service)[index]
+        self.places = places or (index,)
+        self.slots: Sequence[Slot] = [scoreboard.slots(service)[place] for place in self.places]
+        self.slot: Slot = self.slots[0]
         self.stopping = False
         self._grace_seconds = max(0.0, grace_seconds - GRACE_RESERVE_SECONDS)
         self._grace_ends_at = float("inf")
@@ -63,13 +68,11 @@ class Child:
 
     def mark_up(self) -> None:
         """Report that the worker does its work."""
-        self.slot.reason = ""
-        self.slot.state = State.UP
+        self.slot.mark_up()
 
     def mark_stalled(self, reason: str) -> None:
         """Report that the worker is alive but unable to work, with the reason."""
-        self.slot.reason = reason
-        self.slot.state = State.STALLED
+        self.slot.mark_stalled(reason)
 
     def wait(self, seconds: float) -> bool:
         """Wait at most `seconds`; return True once the child is to stop."""

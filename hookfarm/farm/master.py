@@ -149,7 +149,7 @@ class Master:
             self._spawn_all(group)
             return
         for worker in self._workers.of(group):
-            worker.slot.heartbeat(self._timeouts.boot_seconds)
+            worker.heartbeat(self._timeouts.boot_seconds)
             self._workers.close_gate(worker)
 
     def _spawn_all(self, group: WorkerGroup) -> None:
@@ -178,7 +178,7 @@ class Master:
             self._turn(STARTING_TURN_SECONDS)
 
     def _progress(self, group: WorkerGroup) -> int:
-        return sum(group.progress(worker.slot) for worker in self._workers.of(group))
+        return sum(group.progress(slot) for worker in self._workers.of(group) for slot in worker.slots)
 
     def _is_ready(self, group: WorkerGroup) -> bool:
         if group.ready_when_announced and group.count:
@@ -187,12 +187,12 @@ class Master:
 
     def _can_go_on(self, group: WorkerGroup, is_overdue: bool) -> bool:
         """Return whether a group has what it requires, and the others have had their time or are in trouble."""
-        workers = self._workers.of(group)
-        missing = [worker for worker in workers if not worker.is_up]
+        slots = self._workers.target_slots(group)
+        missing = [slot for slot in slots if not slot.is_up]
         if group.required is None or not missing:
             return False
-        has_required = group.has_required([worker.index for worker in workers if worker.is_up])
-        return has_required and (is_overdue or all(worker.is_in_trouble for worker in missing))
+        has_required = group.has_required([place for place, slot in enumerate(slots) if slot.is_up])
+        return has_required and (is_overdue or all(slot.is_in_trouble for slot in missing))
 
     def _why_not_ready(self, group: WorkerGroup) -> str:
         within = f"within {self._timeouts.boot_seconds:g}s"

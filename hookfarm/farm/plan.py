@@ -21,7 +21,7 @@ class Stage(IntEnum):
 
 @dataclass(frozen=True)
 class WorkerGroup:
-    """Worker processes of one service: `count` processes that run `main(child)`.
+    """Worker processes of one service: `count` slots, with a process each that runs `main(child)`.
 
     `main` returns to exit with 0, and raises CouldNotBoot (any HookfarmError) if an immediate retry would fail
     again. A process with `prepare` is forked early and calls it before the group's turn. So slow imports overlap
@@ -39,20 +39,22 @@ class WorkerGroup:
     """Signal from the kernel when the master dies (PR_SET_PDEATHSIG, prctl(2))."""
     max_count: int = 0
     """Maximum count of later plans and resizing, if more than `count`."""
+    max_processes: int = 0
+    """Maximum processes, which share the slots; 0 = one process per slot. Later plans cannot change it."""
     resizable: bool = False
     """Whether SIGTTIN and SIGTTOU add and remove a process."""
     max_unavailable: int = 1
     """Maximum processes missing at once during a rolling restart."""
     required: frozenset[int] | None = None
-    """Indices of the processes that must be up before the start continues; empty = any one, None = all.
+    """Indices of the slots that must be up before the start continues; empty = any one, None = all.
 
-    The other processes may be stalled or may have failed to boot: they are retried while the farm runs.
+    The others may be stalled or may have failed to boot: they are retried while the farm runs.
     """
     progress: Callable[[Slot], int] = lambda slot: 0
     """Progress of a process that boots slowly; while it grows, the start waits."""
 
     def has_required(self, up: Collection[int]) -> bool:
-        """Return whether the start can continue with these processes."""
+        """Return whether the start can continue with these slots."""
         if self.required is None:
             return len(up) == self.count
         return self.required <= set(up) if self.required else bool(up) or not self.count
@@ -68,7 +70,11 @@ class FarmPlan:
 
 def scoreboard_for(groups: Sequence[WorkerGroup]) -> Scoreboard:
     """Return a scoreboard with slots for the maximum count of each group."""
-    return Scoreboard({g.service: g.count for g in groups}, {g.service: g.max_count for g in groups})
+    return Scoreboard(
+        {g.service: g.count for g in groups},
+        {g.service: g.max_count for g in groups},
+        {g.service: g.max_processes for g in groups},
+    )
 
 
 @dataclass(frozen=True)

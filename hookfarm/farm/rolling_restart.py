@@ -24,7 +24,7 @@ from collections.abc import Callable
 from hookfarm import logs
 from hookfarm.errors import HookfarmError, OperatorError
 from hookfarm.farm.plan import FarmPlan, MasterTimeouts, Stage, WorkerGroup
-from hookfarm.farm.scoreboard import State
+from hookfarm.farm.scoreboard import Slot, State
 from hookfarm.farm.worker import WorkerProcess
 from hookfarm.farm.workers import Workers
 
@@ -54,13 +54,13 @@ class RollingRestart:
         for group in self._left:
             self._resize(group, counts[group.service])
         self._excused = {
-            worker.name
+            slot
             for group in self._left
             if group.required is not None
-            for worker in workers.within_target(group)
-            if worker.is_in_trouble
+            for slot in workers.target_slots(group)
+            if slot.is_in_trouble
         }
-        """Workers in trouble before the restart, in groups that do not require them all."""
+        """Slots in trouble before the restart, in groups that do not require them all."""
 
     @property
     def seconds(self) -> float:
@@ -78,13 +78,13 @@ class RollingRestart:
     def abandon(self) -> None:
         """Clear the replacing marks of all processes."""
         for worker in self._workers.all:
-            worker.slot.mark_replacing(0)
+            self._workers.mark_replacing(worker, 0)
 
     def _resize(self, group: WorkerGroup, count: int) -> None:
-        before = len(self._workers.within_target(group))
+        before = self._workers.target(group)
         self._workers.resize(group, count)
-        for worker in self._workers.within_target(group)[before:]:
-            worker.slot.mark_replacing(self._timeouts.boot_seconds)
+        for slot in self._workers.target_slots(group)[before:]:
+            slot.mark_replacing(self._timeouts.boot_seconds)
 
     def _advance(self, group: WorkerGroup) -> bool:
         """Advance one group; return whether all its workers are replaced."""
@@ -94,26 +94,29 @@ class RollingRestart:
         for worker in workers:
             self._check_new(worker)
         self._retire_old(group, workers)
-        return all(worker.is_current and (worker.is_up or self._is_excused(worker)) for worker in workers)
+        return all(worker.is_current and not self._missing(worker) for worker in workers)
 
-    def _is_excused(self, worker: WorkerProcess) -> bool:
-        return worker.name in self._excused and worker.is_in_trouble
+    def _missing(self, worker: WorkerProcess) -> list[Slot]:
+        """Return the slots that are not up, except for those that were in trouble before and are again."""
+        return [
+            slot for slot in worker.slots if not (slot.is_up or (slot in self._excused and slot.is_in_trouble))
+        ]
 
     def _check_new(self, worker: WorkerProcess) -> None:
-        if not worker.is_current or self._is_excused(worker):
+        if not worker.is_current:
             return
-        timeouts = self._timeouts
-        is_stalled = worker.slot.state == State.STALLED
+        timeouts, missing = self._timeouts, self._missing(worker)
+        is_stalled = any(slot.state == State.STALLED for slot in missing)
         max_seconds = timeouts.boot_seconds if is_stalled else timeouts.restart_boot_seconds
-        if worker.is_up:
-            worker.slot.mark_replacing(0)
+        if not missing:
+            self._workers.mark_replacing(worker, 0)
         elif worker.pid == 0 and not worker.has_come_up and worker.quick_exits >= MAX_CRASHES:
-            raise RestartFailed(f"{worker.name} could not start: {worker.slot.reason}")
-        elif worker.pid and not worker.has_come_up and worker.age_seconds() > max_seconds:
+            raise RestartFailed(f"{worker.name} could not start: {worker.reason}")
+        elif worker.pid and not worker.come_up.issuperset(missing) and worker.age_seconds() > max_seconds:
             raise RestartFailed(f"{worker.describe()} did not come up within {max_seconds:g}s")
 
     def _retire_old(self, group: WorkerGroup, workers: list[WorkerProcess]) -> None:
-        missing = sum(not worker.is_up or worker.retired_at is not None for worker in workers)
+        missing = sum(bool(self._missing(worker)) or worker.retired_at is not None for worker in workers)
         for worker in workers:
             if worker.is_current or worker.retired_at is not None:
                 continue
@@ -123,7 +126,8 @@ class RollingRestart:
                 self._workers.retire(worker)
             elif missing < group.max_unavailable:
                 missing += 1
-                worker.slot.mark_replacing(self._workers.plan.grace_seconds + self._timeouts.boot_seconds)
+                seconds = self._workers.plan.grace_seconds + self._timeouts.boot_seconds
+                self._workers.mark_replacing(worker, seconds)
                 self._workers.retire(worker)
 
 
@@ -172,7 +176,7 @@ class Reconfiguration:
             log.warning("not resized", reason="this farm has no resizable service")
             return
         capacity = self._workers.capacity(group)
-        before = len(self._workers.within_target(group))
+        before = self._workers.target(group)
         count = min(max(1, before + change), capacity)
         if count != before + change:
             reason = f"the count must be from 1 to {capacity}"
@@ -212,7 +216,7 @@ class Reconfiguration:
                 )
 
     def _counts(self) -> dict[str, int]:
-        return {group.service: len(self._workers.within_target(group)) for group in self._workers.plan.groups}
+        return {group.service: self._workers.target(group) for group in self._workers.plan.groups}
 
     def _begin(self, plan: FarmPlan, counts: dict[str, int]) -> None:
         self._workers.use_plan(plan)

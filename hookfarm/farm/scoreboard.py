@@ -1,8 +1,7 @@
-"""The farm's state in shared memory: one slot per worker, one writer per field.
+"""The farm's state in shared memory: one slot per worker (a process, or a part of one), one writer per field.
 
-A scoreboard is made before the forks and inherited. A write is one aligned 8-byte store (50 ns): children
-can write on their hot path, and readers never wait. Each number is read atomically; two numbers may
-be of different times.
+A scoreboard is made before the forks and inherited. A write is one aligned 8-byte store (50 ns): children can
+write on their hot path, and readers never wait. Each number is read atomically; two may be of different times.
 
 A running farm may grow, but memory shared by a fork cannot. So each service has as many slots as its capacity.
 Readers see only slots that were once within the target count; the others cost only address space.
@@ -32,7 +31,7 @@ class State(IntEnum):
     EMPTY = 0
     """Without a process, and without a scheduled fork."""
     BOOTING = 1
-    """Forked, not ready for work yet. -> UP, or exit."""
+    """Forked, not ready for work. -> UP, or exit."""
     UP = 2
     """Working. <-> STALLED"""
     STALLED = 3
@@ -81,12 +80,27 @@ class Slot:
 
     @property
     def activity(self) -> int:
-        """Current activity of the worker, a number defined by its service."""
+        """A number defined by the worker's service."""
         return self._numbers[self._ACTIVITY]
 
     @activity.setter
     def activity(self, activity: int) -> None:
         self._numbers[self._ACTIVITY] = activity
+
+    @property
+    def is_up(self) -> bool:
+        return self.pid != 0 and self.state == State.UP
+
+    @property
+    def is_in_trouble(self) -> bool:
+        """Whether the worker is stalled, or one has exited unasked, and none is up."""
+        return not self.is_up and (self.state == State.STALLED or self.crashes > 0)
+
+    def mark_up(self) -> None:
+        self.reason, self.state = "", State.UP
+
+    def mark_stalled(self, reason: str) -> None:
+        self.reason, self.state = reason, State.STALLED
 
     def heartbeat(self, within_seconds: float) -> None:
         """Set the heartbeat; the next one is due within `within_seconds`, else the worker counts as hung."""
@@ -106,7 +120,6 @@ class Slot:
         return self._numbers[COUNTERS_FROM + index]
 
     def counters(self, start: int, count: int) -> list[int]:
-        """Return `count` counters from `start` on."""
         return self._numbers[COUNTERS_FROM + start : COUNTERS_FROM + start + count].tolist()
 
     def set_counter(self, index: int, value: int) -> None:
@@ -117,8 +130,7 @@ class Slot:
 
     def clear_counters(self) -> None:
         """Reset counters and labels, for a slot that is reused."""
-        for index in range(LABELS):
-            self.set_label(index, "")
+        self.text = ""
         for index in range(COUNTERS):
             self.set_counter(index, 0)
 
@@ -150,8 +162,6 @@ class Slot:
     def _label(self, index: int) -> "memoryview[int]":
         return self._labels[index * LABEL_BYTES : (index + 1) * LABEL_BYTES]
 
-    # Written by the master
-
     def on_fork(self, boot_seconds: float) -> None:
         """Prepare the slot for a new process, before the fork. Counters keep their values."""
         self.heartbeat(boot_seconds)
@@ -166,22 +176,19 @@ class Slot:
         self._numbers[self._PID] = pid
 
     def on_exit(self) -> None:
-        """Record that the process has exited, and keep its reason."""
         self._numbers[self._PID] = 0
         self._numbers[self._STATE] = State.EMPTY
 
     def count_crash(self) -> None:
-        """Count an unplanned exit."""
         self._numbers[self._CRASHES] += 1
 
     @property
     def forks(self) -> int:
-        """Number of processes forked for this slot, failed forks included."""
+        """Forks for this slot, failed ones included."""
         return self._numbers[self._FORKS]
 
     @property
     def crashes(self) -> int:
-        """Number of unplanned exits."""
         return self._numbers[self._CRASHES]
 
     def schedule_fork(self, seconds: float, tries: int) -> None:
@@ -209,10 +216,10 @@ class Slot:
 
     @property
     def stop_requested(self) -> bool:
-        """Whether the process was sent SIGTERM."""
         return bool(self._numbers[self._STOP_REQUESTED])
 
     def request_stop(self) -> None:
+        """Record that the process was sent SIGTERM."""
         self._numbers[self._STOP_REQUESTED] = 1
 
 
@@ -251,8 +258,17 @@ class Slots(Sequence[Slot]):
 class Scoreboard:
     """All slots of a farm: one per worker, one per service, and one for the farm."""
 
-    def __init__(self, counts: Mapping[str, int], max_counts: Mapping[str, int] | None = None) -> None:
-        """Create shared memory. `counts`: target count of each service; `max_counts`: capacity, if higher."""
+    def __init__(
+        self,
+        counts: Mapping[str, int],
+        max_counts: Mapping[str, int] | None = None,
+        max_processes: Mapping[str, int] | None = None,
+    ) -> None:
+        """Create shared memory. `counts`: target count of each service; `max_counts`: capacity, if higher.
+
+        `max_processes`: of a service whose processes share the slots; 0 = one process per slot.
+        """
+        self._max_processes = max_processes or {}
         capacities = {name: max(count, (max_counts or {}).get(name, 0)) for name, count in counts.items()}
         self._memory = mmap.mmap(-1, (1 + sum(capacities.values()) + len(capacities)) * _SLOT_BYTES)
         view = memoryview(self._memory)
@@ -293,8 +309,19 @@ class Scoreboard:
         whole.set_counter(_HIGHEST_TARGET, max(count, whole.counter(_HIGHEST_TARGET)))
         whole.set_counter(_TARGET, count)
 
+    def process_count(self, service: str, slots: int | None = None) -> int:
+        """Return the number of processes for the target count of slots, or for `slots`."""
+        count = self.target(service) if slots is None else slots
+        return min(count, self._max_processes.get(service, 0) or count)
+
+    def places(self, service: str, index: int) -> range:
+        """Return the indices of a process's slots within the target count; the first is the index of the process.
+
+        Process i of n has the slots i, i + n, i + 2n … So a slot keeps its process when the target count changes.
+        """
+        return range(index, self.target(service), self.process_count(service) or 1)
+
     def is_ready(self, service: str) -> bool:
-        """Return whether the keeper has marked the service ready."""
         return self._services[service].state == State.UP
 
     def has_been_ready(self, service: str) -> bool:

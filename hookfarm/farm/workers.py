@@ -1,9 +1,9 @@
 """Worker processes of a farm: spawned, reaped, killed and replaced.
 
-Each service has a target count (`resize`); processes are forked from the current plan (`use_plan`). After an
-unplanned exit, the respawn policy replaces the process. A retired process is replaced at once if its slot is
-within the target count, else not. A process is killed if its heartbeat is late, or if its grace period after
-SIGTERM is over.
+Each service has a target count of slots (`resize`), which its processes may share. Processes are forked from the
+current plan (`use_plan`). After an unplanned exit, the respawn policy replaces the process. A retired process is
+replaced at once if its slots are within the target count, else not. A process is killed if its heartbeat is late,
+or if its grace period after SIGTERM is over.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from hookfarm.errors import OperatorError
 from hookfarm.farm import respawn
 from hookfarm.farm.child import EXIT_COULD_NOT_BOOT, Child
 from hookfarm.farm.plan import FarmPlan, MasterTimeouts, Stage, WorkerGroup
-from hookfarm.farm.scoreboard import Scoreboard
+from hookfarm.farm.scoreboard import Scoreboard, Slot
 from hookfarm.farm.spawn import exit_cause, fork, run_child
 from hookfarm.farm.worker import WorkerProcess
 
@@ -49,7 +49,7 @@ class Workers:
         self._by_pid: dict[int, WorkerProcess] = {}
         for group in plan.groups:
             scoreboard.set_target(group.service, group.count)
-            self._add_slots(group, group.count)
+            self._add_workers(group)
 
     @property
     def all(self) -> list[WorkerProcess]:
@@ -60,7 +60,23 @@ class Workers:
         return self._by_service[group.service]
 
     def within_target(self, group: WorkerGroup) -> list[WorkerProcess]:
-        return self.of(group)[: self._scoreboard.target(group.service)]
+        return self.of(group)[: self._scoreboard.process_count(group.service)]
+
+    def target(self, group: WorkerGroup) -> int:
+        """Return the target count of slots."""
+        return self._scoreboard.target(group.service)
+
+    def target_slots(self, group: WorkerGroup) -> Sequence[Slot]:
+        return self._scoreboard.slots(group.service)[: self.target(group)]
+
+    def places(self, worker: WorkerProcess) -> range:
+        """Return the indices of the slots that the worker has from its next fork on."""
+        return self._scoreboard.places(worker.group.service, worker.index)
+
+    def mark_replacing(self, worker: WorkerProcess, seconds: float) -> None:
+        """Allow the worker to be missing for `seconds`, while it is replaced; 0 ends this."""
+        for place in self.places(worker):
+            self._scoreboard.slots(worker.group.service)[place].mark_replacing(seconds)
 
     def in_stage(self, stage: Stage) -> list[WorkerProcess]:
         return [worker for worker in self.all if worker.group.stage == stage]
@@ -75,13 +91,14 @@ class Workers:
                 worker.group = group
 
     def resize(self, group: WorkerGroup, count: int) -> None:
-        """Set the target count and retire workers beyond it; new ones are forked in the next turn."""
+        """Set the target count of slots and retire workers beyond it; new ones are forked in the next turn."""
         self._scoreboard.set_target(group.service, count)
-        self._add_slots(group, count)
-        for worker in self.of(group)[:count]:
+        self._add_workers(group)
+        within = self.within_target(group)
+        for worker in within:
             if worker.pid == 0 and worker.fork_at is None:
                 self.replace_now(worker)
-        for worker in self.of(group)[count:]:
+        for worker in self.of(group)[len(within) :]:
             self._remove(worker)
 
     def capacity(self, group: WorkerGroup) -> int:
@@ -91,18 +108,19 @@ class Workers:
     def replace_now(self, worker: WorkerProcess) -> None:
         """Fork into an empty slot in this turn, without back-off."""
         worker.quick_exits = 0
-        self._schedule_fork(worker, 0.0)
+        worker.schedule_fork(0.0)
 
-    def _add_slots(self, group: WorkerGroup, count: int) -> None:
+    def _add_workers(self, group: WorkerGroup) -> None:
         workers, slots = self.of(group), self._scoreboard.slots(group.service)
-        workers += [WorkerProcess(group, index, slots[index]) for index in range(len(workers), count)]
+        missing = range(len(workers), self._scoreboard.process_count(group.service))
+        workers += [WorkerProcess(group, index, [slots[index]]) for index in missing]
 
     def _remove(self, worker: WorkerProcess) -> None:
         worker.fork_at = None
         if worker.pid:
             self.retire(worker)
         else:
-            worker.slot.on_exit()
+            worker.on_exit()
 
     # Reap
 
@@ -121,8 +139,7 @@ class Workers:
 
     def _on_exit(self, worker: WorkerProcess, status: int) -> None:
         worker.record_up()
-        worker.slot.on_exit()
-        worker.pid = 0
+        worker.on_exit()
         killed = worker.aborted_at is None and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
         worker.aborted_at = None
         self.close_gate(worker)
@@ -137,40 +154,36 @@ class Workers:
         worker.retired_at = None
         write = log.warning if status else log.debug
         write("child left", child=worker.name, cause=exit_cause(status))
-        if worker.index < self._scoreboard.target(worker.group.service):
+        if worker.index < self._scoreboard.process_count(worker.group.service):
             self.replace_now(worker)
 
     def _handle_crash(self, worker: WorkerProcess, status: int, killed: bool) -> None:
-        cause, reason = exit_cause(status), worker.slot.reason
+        cause, reason = exit_cause(status), worker.reason
         could_not_boot = os.WIFEXITED(status) and os.WEXITSTATUS(status) == EXIT_COULD_NOT_BOOT
         if self.starting and could_not_boot and not self._can_do_without(worker):
             raise StartFailed(f"{worker.name} could not start: {reason}")
         if self.starting and worker.group.stage == Stage.DEPENDENCIES:
             raise StartFailed(f"{worker.name} could not start: {cause}; {reason}")
-        worker.slot.count_crash()
         wait = self._schedule_respawn(worker, killed)
         log.warning("child died", child=worker.name, cause=cause, reason=reason, retry_in_s=round(wait, 2))
-        worker.slot.reason = reason or cause
+        worker.count_crash(cause)
 
     def _can_do_without(self, worker: WorkerProcess) -> bool:
         """Return whether the start may still succeed though this worker could not boot."""
         if worker.group.required is None:
             return False
-        others = (other for other in self.of(worker.group) if other is not worker)
-        return worker.group.has_required([other.index for other in others if not other.slot.crashes])
+        slots = enumerate(self.target_slots(worker.group))
+        return worker.group.has_required(
+            [place for place, slot in slots if slot not in worker.slots and not slot.crashes]
+        )
 
     def _schedule_respawn(self, worker: WorkerProcess, killed: bool = False) -> float:
         """Schedule the next fork into a slot; return the seconds until then."""
         age = worker.age_seconds()
         worker.quick_exits = respawn.quick_exits_after(worker.quick_exits, worker.has_come_up, age, killed)
         wait = respawn.backoff_seconds(worker.quick_exits, random.random(), killed)
-        self._schedule_fork(worker, wait)
+        worker.schedule_fork(wait)
         return wait
-
-    @staticmethod
-    def _schedule_fork(worker: WorkerProcess, seconds: float) -> None:
-        worker.fork_at = time.monotonic() + seconds
-        worker.slot.schedule_fork(seconds, worker.quick_exits)
 
     # Kill
 
@@ -183,7 +196,7 @@ class Workers:
                 if now - worker.aborted_at > self._timeouts.abort_seconds:
                     self.signal(worker, signal.SIGKILL)
             elif self._is_hung(worker):
-                log.error("child hangs", child=worker.name, seconds_late=round(worker.slot.seconds_late(), 1))
+                log.error("child hangs", child=worker.name, seconds_late=round(worker.seconds_late(), 1))
                 worker.aborted_at = now
                 self.signal(worker, signal.SIGABRT)
             elif worker.retired_at is not None and now - worker.retired_at > self.plan.grace_seconds:
@@ -193,7 +206,7 @@ class Workers:
 
     def _is_hung(self, worker: WorkerProcess) -> bool:
         """Return whether a worker's heartbeat is late; False for a child that waits at its gate."""
-        return worker.gate < 0 and worker.slot.seconds_late() > self._timeouts.hang_seconds
+        return worker.gate < 0 and worker.seconds_late() > self._timeouts.hang_seconds
 
     # Fork
 
@@ -209,11 +222,9 @@ class Workers:
 
     def spawn(self, worker: WorkerProcess, *, gated: bool = False) -> None:
         """Fork into a worker's slot; a gated child waits at its gate before it starts its work."""
-        worker.fork_at = None
-        worker.has_come_up = False
-        worker.spawned_at = time.monotonic()
-        worker.spawned_from = worker.group
-        worker.slot.on_fork(respawn.boot_seconds(self._timeouts.boot_seconds, worker.quick_exits))
+        slots = self._scoreboard.slots(worker.group.service)
+        boot_seconds = respawn.boot_seconds(self._timeouts.boot_seconds, worker.quick_exits)
+        worker.on_fork([slots[place] for place in self.places(worker)], boot_seconds)
         try:
             self._fork(worker, gated)
         except OSError as error:
@@ -224,20 +235,22 @@ class Workers:
         if gated:
             read_end, worker.gate = os.pipe()
         try:
-            worker.pid = fork(lambda: self._child_main(worker, read_end), worker.group.death_signal)
+            pid = fork(lambda: self._child_main(worker, read_end), worker.group.death_signal)
         finally:
             if read_end >= 0:
                 os.close(read_end)
-        worker.slot.on_forked(worker.pid)
-        self._by_pid[worker.pid] = worker
+        worker.on_forked(pid)
+        self._by_pid[pid] = worker
 
     def _on_fork_failed(self, worker: WorkerProcess, error: OSError) -> None:
         """Schedule another fork after a failed one: the machine may be short of processes, memory or files."""
         self.close_gate(worker)
-        worker.slot.on_exit()
-        worker.slot.reason = f"cannot fork: {error.strerror}"
+        worker.on_exit()
+        reason = f"cannot fork: {error.strerror}"
+        for slot in worker.slots:
+            slot.reason = reason
         if self.starting:
-            raise StartFailed(f"{worker.name} could not start: {worker.slot.reason}") from error
+            raise StartFailed(f"{worker.name} could not start: {reason}") from error
         wait = self._schedule_respawn(worker)
         log.error("cannot fork", child=worker.name, error=error.strerror, retry_in_s=round(wait, 2))
 
@@ -246,11 +259,13 @@ class Workers:
         self._close_inherited()
         for other in self.all:
             self.close_gate(other)
-        group = worker.group
+        group, places = worker.group, self.places(worker)
         try:
-            child = Child(group.service, worker.index, self._scoreboard, self.plan.grace_seconds, self._master_pid)
+            child = Child(
+                group.service, worker.index, self._scoreboard, self.plan.grace_seconds, self._master_pid, places
+            )
         except OSError as error:
-            worker.slot.reason = f"cannot start: {error.strerror}"
+            worker.slots[0].reason = f"cannot start: {error.strerror}"
             return EXIT_COULD_NOT_BOOT
         return run_child(child, group.prepare, gate, group.main)
 
@@ -271,7 +286,7 @@ class Workers:
     def terminate(self, workers: Iterable[WorkerProcess]) -> None:
         """Send SIGTERM; a second one ends the grace period."""
         for worker in workers:
-            worker.slot.request_stop()
+            worker.request_stop()
             self.signal(worker, signal.SIGTERM)
             self.close_gate(worker)  # After SIGTERM, so that the child is to stop when its gate opens.
 

@@ -199,7 +199,8 @@ class Keeper:
     def _check_service(self, watched: WatchedService, now: float) -> None:
         published = self._published[watched.service]
         self._check_parts(watched, now)
-        checked = check(watched.service, self._target_slots(watched), time.monotonic_ns())
+        processes = self._scoreboard.process_count(watched.service)
+        checked = check(watched.service, self._target_slots(watched), time.monotonic_ns(), processes)
         if published.is_news(checked, now):
             if published.ready:
                 self._withdraw(watched, published, checked)
@@ -252,7 +253,7 @@ class Keeper:
         readiness.publish(self._client, watched.service, self._status(watched, published))
         published.ready, published.refreshed_at = True, now
         self._scoreboard.set_ready(watched.service, True)
-        log.info("ready", service=watched.service, processes=self._scoreboard.target(watched.service))
+        log.info("ready", service=watched.service, processes=self._scoreboard.process_count(watched.service))
 
     def _withdraw(self, watched: WatchedService, published: _Published, checked: ServiceReadiness) -> None:
         published.ready, published.unready_since, published.reason = False, None, checked.reason
@@ -271,10 +272,10 @@ class Keeper:
             published.refreshed_at = now
 
     def _status(self, watched: WatchedService, published: _Published) -> dict[str, Any]:
-        slots = self._target_slots(watched)
-        up = sum(slot.pid != 0 and slot.state == State.UP for slot in slots)
-        counted = {"workers": len(slots), "workers_up": up, "reason": published.reason}
-        waiting = {"backoff": backoffs(watched.service, slots)}
+        count = self._scoreboard.process_count(watched.service)
+        up = telemetry.processes_up(self._scoreboard, watched.service)
+        counted = {"workers": count, "workers_up": up, "reason": published.reason}
+        waiting = {"backoff": backoffs(watched.service, self._target_slots(watched)[:count])}
         return {**counted, **waiting, **watched.report(self._scoreboard.slots(watched.service))}
 
     def _on_redis_down(self, error: redis.RedisError) -> None:

@@ -28,16 +28,21 @@ class ServiceReadiness:
     replacing: bool = False
 
 
-def check(service: str, slots: Sequence[Slot], now_ns: int) -> ServiceReadiness:
-    """Return the readiness. Ready = each worker is up with a timely heartbeat, or is being replaced as planned."""
+def check(service: str, slots: Sequence[Slot], now_ns: int, processes: int = 0) -> ServiceReadiness:
+    """Return the readiness. Ready = each worker is up with a timely heartbeat, or is being replaced as planned.
+
+    `processes` that share the slots; 0 = one process per slot.
+    """
     if not slots:
         return ServiceReadiness(False, "no processes")
     tolerance_ns = int(LATE_TOLERANCE_SECONDS * 1e9)
     absent = [(index, slot) for index, slot in enumerate(slots) if not slot.is_on_time(now_ns, tolerance_ns)]
-    missing = [
-        f"{service} {index} ({_problem(slot, now_ns)})" for index, slot in absent if not slot.is_replacing(now_ns)
-    ]
-    replacing = len(missing) < len(absent)
+    lasting = [(index, slot) for index, slot in absent if not slot.is_replacing(now_ns)]
+    named = (
+        f"{service} {index % (processes or len(slots))} ({_problem(slot, now_ns)})" for index, slot in lasting
+    )
+    missing = list(dict.fromkeys(named))
+    replacing = len(lasting) < len(absent)
     more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
     return ServiceReadiness(not missing, ", ".join(missing[:5]) + more, replacing)
 

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from hookfarm.farm.scoreboard import Scoreboard, Slot, State
+from hookfarm.farm.scoreboard import Scoreboard, Slot
 from hookfarm.metrics import Family, counter, gauge
 from hookfarm.store import keys
 
@@ -46,36 +46,46 @@ def _sweep(slot: Slot) -> Iterable[Family]:
 
 
 def _processes(scoreboard: Scoreboard) -> Iterable[Family]:
-    slots = {service: scoreboard.slots(service) for service in scoreboard.services}
+    first = {service: first_slots(scoreboard, service) for service in scoreboard.services}
     yield gauge(
         f"{PREFIX}_wanted",
         "Target number of processes.",
-        *(({"service": service}, scoreboard.target(service)) for service in slots),
+        *(({"service": service}, scoreboard.process_count(service)) for service in first),
     )
     yield gauge(
         f"{PREFIX}_up",
-        "Processes that are up.",
-        *(
-            ({"service": s}, sum(slot.pid != 0 and slot.state == State.UP for slot in of))
-            for s, of in slots.items()
-        ),
+        "Processes that are up; an ingestor with all its chains.",
+        *(({"service": service}, processes_up(scoreboard, service)) for service in first),
     )
     yield counter(
         f"{PREFIX}_started",
         "Processes forked, replacements included.",
-        *(({"service": service}, sum(slot.forks for slot in of)) for service, of in slots.items()),
+        *(({"service": service}, sum(slot.forks for slot in of)) for service, of in first.items()),
     )
     yield counter(
         f"{PREFIX}_died",
         "Processes that exited unplanned; each is replaced.",
-        *(({"service": service}, sum(slot.crashes for slot in of)) for service, of in slots.items()),
+        *(({"service": service}, sum(slot.crashes for slot in of)) for service, of in first.items()),
     )
+
+
+def first_slots(scoreboard: Scoreboard, service: str) -> Sequence[Slot]:
+    """Return the first slot of each process that ever was within the target count."""
+    slots = scoreboard.slots(service)
+    return slots[: scoreboard.process_count(service, len(slots))]
+
+
+def processes_up(scoreboard: Scoreboard, service: str) -> int:
+    """Return the number of processes of which all slots are up."""
+    slots, indices = scoreboard.slots(service), range(scoreboard.process_count(service))
+    return sum(all(slots[place].is_up for place in scoreboard.places(service, index)) for index in indices)
 
 
 def _pids(scoreboard: Scoreboard) -> dict[str, list[int]]:
     """Return pids by service, including the master, which is the keeper's parent."""
     found = {
-        service: [slot.pid for slot in scoreboard.slots(service) if slot.pid] for service in scoreboard.services
+        service: [slot.pid for slot in first_slots(scoreboard, service) if slot.pid]
+        for service in scoreboard.services
     }
     return {MASTER: [os.getppid()], **found}
 

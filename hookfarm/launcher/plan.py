@@ -187,10 +187,11 @@ def max_unavailable(workers: int) -> int:
 
 def _ingestors(config: Config, url: str, traces: TracingSettings | None) -> WorkerGroup:
     def main(child: Child) -> None:
-        watched = config.chains[child.index]
-        if child.slot.counter(ingestor_telemetry.CHAIN_ID) != watched.chain_id:
-            child.slot.clear_counters()  # The slot may have labels of another chain.
-        ingestor_process.run(child, watched, url, config.from_block, traces)
+        chains = [config.chains[place] for place in child.places]
+        for slot, chain in zip(child.slots, chains, strict=True):
+            if slot.counter(ingestor_telemetry.CHAIN_ID) != chain.chain_id:
+                slot.clear_counters()  # The slot may have labels of another chain.
+        ingestor_process.run(child, chains, url, config.from_block, traces)
 
     return WorkerGroup(
         keys.EVENT_INGESTOR,
@@ -199,6 +200,7 @@ def _ingestors(config: Config, url: str, traces: TracingSettings | None) -> Work
         prepare=ingestor_process.prepare,
         ready_when_announced=True,
         max_count=MAX_CHAINS,
+        max_processes=config.ingestors,
         required=_required_ingestors(config),
     )
 
@@ -229,7 +231,7 @@ def _print_ready(config: Config, url: str, groups: Sequence[WorkerGroup], scoreb
 
 
 def _ready_name(group: WorkerGroup, scoreboard: Scoreboard) -> str:
-    """Return the name of a service, with the number of its processes that are up if some are not."""
+    """Return the name of a service, with the number of its slots (processes or chains) that are up if not all."""
     up = sum(slot.state == State.UP for slot in scoreboard.slots(group.service))
     return group.service if up == group.count else f"{group.service} ({up} of {group.count} up)"
 

@@ -20,6 +20,7 @@ FIXED = (
     "redis_url",
     "state_dir",
     "concurrency",
+    "ingestors",
     "max_in_flight",
     "delivery_log_attempts",
     "delivery_log_bytes",
@@ -78,7 +79,8 @@ def check_change(before: Config, after: Config) -> None:
 def keep_slots(before: Sequence[ChainConfig], after: Sequence[ChainConfig]) -> tuple[ChainConfig, ...]:
     """Return `after` ordered so that each remaining chain keeps its index, and thus its worker's slot.
 
-    If there are fewer chains than before, the last ones fill the gaps; their old processes exit first.
+    If there are fewer chains than before, the last ones fill the gaps. A process that follows several chains may
+    still follow one that has moved; only one of the two publishes a block.
     """
     remaining = {chain.chain_id: chain for chain in after}
     slots = [remaining.pop(chain.chain_id, None) for chain in before[: len(after)]]

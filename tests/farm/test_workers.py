@@ -41,7 +41,7 @@ def test_who_has_been_waited_for_is_not_signalled_any_more(workers: Workers) -> 
         eventually(lambda: is_reaped(workers, worker), what="it being reaped")
         workers.signal(worker, signal.SIGUSR1)
         assert heard == []
-        assert worker.slot.pid == 0
+        assert worker.slots[0].pid == 0
     finally:
         signal.signal(signal.SIGUSR1, previous)
 
@@ -72,10 +72,10 @@ def test_an_unknown_child_is_reaped_and_counts_as_no_crash(workers: Workers) -> 
 def test_a_worker_that_dies_is_due_again_and_its_slot_has_the_cause(workers: Workers) -> None:
     worker = workers.all[1]
     workers.spawn(worker)
-    eventually(lambda: worker.slot.state == State.UP, what="its coming up")
+    eventually(lambda: worker.slots[0].state == State.UP, what="its coming up")
     os.kill(worker.pid, signal.SIGTERM)
     eventually(lambda: is_reaped(workers, worker), what="it being reaped")
-    assert worker.slot.state == State.BACKOFF
-    assert worker.slot.reason == "exit 0"
+    assert worker.slots[0].state == State.BACKOFF
+    assert worker.slots[0].reason == "exit 0"
     assert workers.next_due_in() > 0
     assert workers.due() == []

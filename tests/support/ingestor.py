@@ -45,17 +45,22 @@ class StoppableChild(Child):
 
 
 class RunningIngestor:
+    """A process of ingestors, as a thread; it follows all `chains`."""
+
     def __init__(
         self,
-        chain: ChainConfig,
+        chains: Sequence[ChainConfig],
         redis_url: str,
         from_block: int | None,
         timeouts: NodeTimeouts,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        self._child = StoppableChild(EVENT_INGESTOR, 0, Scoreboard({EVENT_INGESTOR: 1}))
-        self._child.slot.state = State.BOOTING
-        self._life = (self._child, chain, redis_url, from_block, timeouts)
+        scoreboard = Scoreboard({EVENT_INGESTOR: len(chains)}, max_processes={EVENT_INGESTOR: 1})
+        places = scoreboard.places(EVENT_INGESTOR, 0)
+        self._child = StoppableChild(EVENT_INGESTOR, 0, scoreboard, places=places)
+        for slot in self.slots:
+            slot.state = State.BOOTING
+        self._life = (self._child, chains, redis_url, from_block, timeouts)
         self._wall_clock = wall_clock
         self._thread = threading.Thread(target=self._run, name=EVENT_INGESTOR)
         self.error: Exception | None = None
@@ -65,8 +70,13 @@ class RunningIngestor:
         return self._child.slot
 
     @property
+    def slots(self) -> Sequence[Slot]:
+        """The slots of all chains, in their order."""
+        return self._child.slots
+
+    @property
     def up(self) -> bool:
-        return self.slot.state == State.UP
+        return all(slot.state == State.UP for slot in self.slots)
 
     @property
     def stalled(self) -> bool:
@@ -114,7 +124,24 @@ def running_ingestor(
     """
     places = [urls] if isinstance(urls, str) else urls
     chain = ChainConfig(chain_id, tuple(places), **settings)
-    ingestor = RunningIngestor(chain, redis_url, from_block, timeouts, wall_clock)
+    with running_ingestors(
+        [chain], redis_url, from_block=from_block, timeouts=timeouts, wait=wait, wall_clock=wall_clock
+    ) as ingestor:
+        yield ingestor
+
+
+@contextlib.contextmanager
+def running_ingestors(
+    chains: Sequence[ChainConfig],
+    redis_url: str,
+    *,
+    from_block: int | None = None,
+    timeouts: NodeTimeouts = QUICK,
+    wait: bool = True,
+    wall_clock: Callable[[], float] = time.time,
+) -> Iterator[RunningIngestor]:
+    """Run several chains in one ingestor, like `running_ingestor`."""
+    ingestor = RunningIngestor(chains, redis_url, from_block, timeouts, wall_clock)
     ingestor.start()
     try:
         if wait:

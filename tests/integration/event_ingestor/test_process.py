@@ -29,7 +29,7 @@ def _be_a_child(scoreboard: Scoreboard, chain: ChainConfig, redis_url: str) -> N
     child.handle_signals()
     try:
         process.prepare()
-        process.run(child, chain, redis_url, None)
+        process.run(child, [chain], redis_url, None)
     except HookfarmError as error:
         child.slot.reason = str(error)
         os._exit(REFUSED)

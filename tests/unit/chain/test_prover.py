@@ -342,6 +342,29 @@ def range_of(node: FakeNode, first: int, last: int, verify: str = "bloom") -> li
     return run(lambda: Prover(1, verify).range(node, first, last))
 
 
+def test_ranges_at_once_prove_one_block_per_turn_of_the_loop() -> None:
+    """So the catch-up of a chain leaves turns to the other chains of its process, however many logs it has."""
+    node, prover = FakeNode(), Prover(1)
+
+    async def main() -> tuple[int, int]:
+        turns = 0
+
+        async def count() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        counting = asyncio.create_task(count())
+        found = await asyncio.gather(*(prover.range(node, first, first + 19) for first in (1, 21, 41, 61)))
+        counting.cancel()
+        return turns, sum(map(len, found))
+
+    turns, blocks = asyncio.run(main())
+    assert blocks == 80
+    assert turns >= blocks
+
+
 def test_a_range_is_two_requests() -> None:
     node = FakeNode(logs=3)
     blocks = range_of(node, 10, 59)

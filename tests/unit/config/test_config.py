@@ -64,7 +64,7 @@ def test_variables_of_others_are_ignored() -> None:
 
 def test_every_setting_has_its_variable() -> None:
     good = {
-        "redis_url": "redis://h/0", "workers": "3", "processors": "3",
+        "redis_url": "redis://h/0", "workers": "3", "processors": "3", "ingestors": "3",
         "concurrency": "3", "max_in_flight": "3", "chains": "5=ws://n", "required_chains": "5", "from_block": "3",
         "api": "h:3", "api_token": "x" * 16, "api_hosts": "h",
         "state_dir": "/d", "allow_private": "10.0.0.0/8", "ca_file": __file__, "master_key": f"a:{'A' * 43}=",

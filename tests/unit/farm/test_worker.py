@@ -14,8 +14,9 @@ from hookfarm.farm.worker import WorkerProcess
 def occupied(state: State, reason: str = "", pid: int = 4711) -> WorkerProcess:
     slot = Scoreboard({"service": 3}).slots("service")[2]
     slot.on_fork(10)
+    slot.on_forked(pid)
     slot.state, slot.reason = state, reason
-    return WorkerProcess(WorkerGroup("service", 3, lambda child: None), 2, slot, pid)
+    return WorkerProcess(WorkerGroup("service", 3, lambda child: None), 2, [slot], pid)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,7 @@ def test_who_is_gone_is_quiet_too() -> None:
 def test_having_come_up_once_is_remembered() -> None:
     worker = occupied(State.UP)
     worker.record_up()
-    worker.slot.state = State.STALLED
+    worker.slots[0].state = State.STALLED
     worker.record_up()
     assert worker.has_come_up
 
