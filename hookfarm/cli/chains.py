@@ -1,4 +1,4 @@
-"""`hookfarm chains`: head, checkpoint and lag of each chain, and its nodes."""
+"""`hookfarm chains` and its subcommands: head, checkpoint and lag of each chain, and its nodes."""
 
 import time
 from collections.abc import Mapping
@@ -19,10 +19,11 @@ _HEADINGS = (
 )
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @json_option
 @redis_options
-def chains(as_json: bool, config_file: Path | None, **options: Any) -> None:
+@click.pass_context
+def chains(context: click.Context, /, as_json: bool, config_file: Path | None, **options: Any) -> None:
     """Show each chain: head, checkpoint, lag, finality, and its nodes with their state.
 
     "no tag": the nodes do not report this block. Deliveries that wait for it count confirmations instead: 32 for
@@ -33,6 +34,27 @@ def chains(as_json: bool, config_file: Path | None, **options: Any) -> None:
     \b
     Example: hookfarm chains
     """
+    if context.invoked_subcommand is None:
+        _show(as_json, config_file, **options)
+        return
+    given = [name for name, value in context.params.items() if value]
+    if given:
+        raise click.UsageError(f"options belong after the subcommand: chains {context.invoked_subcommand} …")
+
+
+@chains.command("list")
+@json_option
+@redis_options
+def list_chains(as_json: bool, config_file: Path | None, **options: Any) -> None:
+    """List the chains, as `hookfarm chains` does.
+
+    \b
+    Example: hookfarm chains list --json
+    """
+    _show(as_json, config_file, **options)
+
+
+def _show(as_json: bool, config_file: Path | None, **options: Any) -> None:
     given = settings(config_file, **options)
     with connected(given) as client:
         configured = (chain.chain_id for chain in given.chains)
