@@ -6,10 +6,10 @@ from pathlib import Path
 
 import hookfarm
 from generators.markdown import code, duration, table
-from hookfarm.chain.completeness import WHOLE_BLOOM_SINCE
 from hookfarm.chain.failover import GAP_SECONDS
 from hookfarm.chain.head_signal import NOT_YET_BLOCKS, REFUSALS_BELIEVED
 from hookfarm.chain.node_pool import FIRST_RANGE_BLOCKS, MAX_BATCH_CALLS, MAX_RANGE_BLOCKS, TARGET_LOGS
+from hookfarm.chain.profiles import profile_of
 from hookfarm.chain.prover import MAX_WHOLE_BLOCKS
 from hookfarm.chain.rpc import MAX_RETRY_AFTER_SECONDS
 from hookfarm.chain.timing import MAX_PAUSE_SECONDS, MAX_POLL_SECONDS, MIN_POLL_SECONDS, NodeTimeouts
@@ -34,7 +34,7 @@ _PACKAGES = ("chain", "event_ingestor", "sample_webhooks")
 def parts() -> dict[str, str]:
     timeouts = NodeTimeouts()
     return {
-        "polygon_since": f"{WHOLE_BLOOM_SINCE[POLYGON]:,}",
+        "polygon_since": f"{profile_of(POLYGON).blooms[-1][0]:,}",
         "methods": table(
             ("Method", "Used for"), ((code(name), _PURPOSES[name]) for name in sorted(set(_methods())))
         ),

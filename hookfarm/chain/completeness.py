@@ -8,15 +8,16 @@ Together they miss only a final log whose address and topics occur elsewhere in 
 
 Not every bloom proves that much. Some chains write the same bloom into all headers (zeros, or all ones), which
 proves nothing. Some leave the logs of system transactions out of it: then it proves only that the other logs are
-there.
+there. The chain's profile contains what is known; the rest is learned from headers.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
 
 from hookfarm.abi import bloom
 from hookfarm.chain.block import Header
+from hookfarm.chain.profiles import Bloom, Learned, profile_of
 from hookfarm.records import Event
 
 _ROUND = 500
@@ -25,8 +26,6 @@ SATURATED_BLOOM = "0x" + "ff" * 256
 """The bloom of every Filecoin block."""
 SAME_BLOOMS = 4
 """Blocks with the same bloom, until a bloom that contradicts logs and receipts counts as constant."""
-WHOLE_BLOOM_SINCE: Mapping[int, int] = {137: 80_084_800}
-"""Polygon: below this block, blooms omit the logs of state syncs (PIP-74)."""
 
 _place = itemgetter("transaction_index", "log_index")
 _transaction = itemgetter("transaction_index")
@@ -39,28 +38,47 @@ class Completeness:
         self.constant_bloom: str | None = None
         """A bloom that is in every header, whatever the logs."""
         self._verify = verify or "bloom"
-        self._whole_since = 0 if verify else WHOLE_BLOOM_SINCE.get(chain_id, 0)
+        self._profile = profile_of(chain_id)
+        self._receipts_have_all = self._profile.receipts != "without system logs"
         self._has_blooms = False
         """True after the first header with a bloom that proves something."""
 
+    @property
+    def learned(self) -> Learned:
+        """What was learned about the chain's blooms."""
+        if self.constant_bloom is not None:
+            return Learned.CONSTANT
+        return Learned.USED if self._has_blooms else Learned.NOTHING
+
     def learn(self, headers: Sequence[Header]) -> None:
         """Learn from headers whether the chain has blooms."""
-        self._has_blooms = self._has_blooms or any(map(self.uses_bloom, headers))
+        self._has_blooms = self._has_blooms or any(
+            self.uses_bloom(header) and bloom_has_logs(header) for header in headers
+        )
 
     def uses_bloom(self, header: Header) -> bool:
-        """Return whether a header's bloom is a proof; a zero bloom is not.
+        """Return whether a header's bloom is a proof.
 
-        Some chains write zero blooms into every header. If a zero bloom is right, there are no logs to prove.
+        Some chains write zero blooms into every header. So a zero bloom proves that there are no logs only on a
+        chain whose blooms are known to be whole.
         """
-        return (
-            self._verify in ("bloom", "receipts")
-            and header.logs_bloom != self.constant_bloom
-            and bloom_has_logs(header)
-        )
+        bloom = self._bloom(header)
+        if bloom is Bloom.WHOLE:
+            return header.logs_bloom is not None
+        return bloom is not Bloom.NONE and header.logs_bloom != self.constant_bloom and bloom_has_logs(header)
 
     def needs_block(self, header: Header) -> bool:
         """Return whether only the block itself shows that the node has it: without a bloom, `[]` does not."""
         return self._verify != "none" and not self.uses_bloom(header)
+
+    def in_order(self, events: Sequence[Event]) -> list[Event]:
+        """Return the events of one block in the order of the block; numbered by it if the indices are wrong."""
+        if not self._profile.wrong_indices:
+            return in_order(events)
+        ordered = sorted(events, key=_transaction)
+        for place, event in enumerate(ordered):
+            event["log_index"] = place
+        return ordered
 
     def reason(self, header: Header, events: Sequence[Event], *, may_be_capped: bool = True) -> str:
         """Return why the block's events may be incomplete; empty if they are complete.
@@ -70,8 +88,11 @@ class Completeness:
         """
         if self._verify == "none":
             return ""
-        beyond = header.number < self._whole_since
-        if may_be_capped and events and self._has_blooms and not bloom_has_logs(header) and not beyond:
+        bloom = self._bloom(header)
+        if bloom is Bloom.WHOLE and header.logs_bloom is None:
+            return "the header lacks its bloom"
+        beyond = bloom is Bloom.PARTIAL and not self._receipts_have_all
+        if may_be_capped and events and self._proves_no_logs(header) and not beyond:
             return f"{len(events)} logs under a bloom of zeros"
         use_bloom = self.uses_bloom(header)
         return incompleteness_reason(
@@ -81,12 +102,32 @@ class Completeness:
     def covers_bloom(self, header: Header, events: Sequence[Event]) -> bool:
         """Return whether events with distinct indices set all bits of a bloom, and perhaps others.
 
-        False if the bloom proves nothing. A zero bloom proves on a chain with blooms that no log is expected.
+        False if the bloom proves nothing, or if it is whole and lacks bits. A zero bloom proves on a chain with
+        blooms that no log is expected.
         """
-        if not (self.uses_bloom(header) or (self._has_blooms and header.bloom_is_zero)):
+        if not (self.uses_bloom(header) or (self._proves_no_logs(header) and header.bloom_is_zero)):
             return False
         distinct = len({event["log_index"] for event in events}) == len(events)
-        return distinct and not int(header.logs_bloom or "0x0", 16) & ~_bloom_of(events)
+        expected, found = int(header.logs_bloom or "0x0", 16), _bloom_of(events)
+        return distinct and (expected == found if self._is_whole(header) else not expected & ~found)
+
+    def may_be_constant(self, header: Header) -> bool:
+        """Return whether a bloom that contradicts logs and receipts may be one that proves nothing."""
+        return self.uses_bloom(header) and not self._is_whole(header)
+
+    def _proves_no_logs(self, header: Header) -> bool:
+        """Return whether no logs are expected, because the chain has blooms and this one is zero or missing."""
+        bloom = self._bloom(header)
+        has_blooms = bloom in (Bloom.WHOLE, Bloom.PARTIAL) or (bloom is Bloom.UNKNOWN and self._has_blooms)
+        return has_blooms and not bloom_has_logs(header)
+
+    def _is_whole(self, header: Header) -> bool:
+        return self._bloom(header) is Bloom.WHOLE
+
+    def _bloom(self, header: Header) -> Bloom:
+        """Return what the header's bloom is known to prove; nothing if `verify` ignores it."""
+        uses = self._verify in ("bloom", "receipts")
+        return self._profile.bloom_at(header.number) if uses else Bloom.NONE
 
 
 def in_order(events: Sequence[Event]) -> list[Event]:

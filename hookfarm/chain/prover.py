@@ -16,8 +16,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
 from hookfarm.chain.block import Block, Head, Header, logs_by_block, parse_logs
-from hookfarm.chain.completeness import Completeness, in_order, is_constant_bloom, looks_capped
+from hookfarm.chain.completeness import Completeness, is_constant_bloom, looks_capped
 from hookfarm.chain.node import Node, block_call, require_list, result_or_raise
+from hookfarm.chain.profiles import Learned
 from hookfarm.chain.rpc import Call, Incomplete, RateLimited, Refused
 from hookfarm.chain.transfers import (
     Receipts,
@@ -68,6 +69,11 @@ class Prover:
         self._by_receipts = verify == "receipts"
         self._checks = Completeness(chain_id, verify)
         self._noticed: set[str] = set()
+
+    @property
+    def learned(self) -> Learned:
+        """What was learned about the chain's blooms."""
+        return self._checks.learned
 
     def max_blocks(self, node: Node) -> int:
         """Return the number of blocks per request, far behind the head."""
@@ -189,7 +195,7 @@ class Prover:
         if self._checks.covers_bloom(header, events):
             self._count(header, events, events)
             return events
-        if not self._checks.uses_bloom(header):
+        if not self._checks.may_be_constant(header):
             return None
         if not is_constant_bloom(header, await node.headers(_neighbours(header.number, node.newest_head))):
             return None
@@ -211,7 +217,7 @@ class Prover:
             self.notices.append((text, header.number))
 
     def _judge(self, source: str, header: Header, logs: Any) -> _Found:
-        events = in_order(parse_logs(self._chain_id, header, logs))
+        events = self._checks.in_order(parse_logs(self._chain_id, header, logs))
         return _Found(source, events, self._checks.reason(header, events, may_be_capped=source == _LOGS))
 
     def _logs_in(self, node: Node, header: Header, answer: Any) -> _Found:
