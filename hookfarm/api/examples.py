@@ -107,6 +107,7 @@ PURGED = {"purged": 12, "next_cursor": None}
 _ERRORS = {"refused": 0, "rate_limited": 3, "unavailable": 0}
 CHAIN: dict[str, Any] = {
     "chain_id": 1,
+    "name": "Ethereum",
     "head": 21500000,
     "checkpoint": 21500000,
     "lag_blocks": 0,
@@ -114,10 +115,15 @@ CHAIN: dict[str, Any] = {
     "safe": 21499968,
     "finalized": 21499936,
     "unsupported_tags": [],
+    "tag_confirmations": {"safe": 32, "finalized": 64},
     "ready": True,
     "reason": "",
     "rpc_requests_per_block": 2.0,
     "events_published": 61650,
+    "verify": "bloom",
+    "proof": "Log indices and the header's bloom prove the logs complete; a missing last log is not detected if"
+    " its address and topics occur elsewhere in the block.",
+    "blooms": "used",
     "nodes": [
         {
             "name": "wss://one.example",

@@ -8,8 +8,10 @@ from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 
 from hookfarm.chain.block import Head
+from hookfarm.chain.head_signal import NOT_YET_BLOCKS
 from hookfarm.chain.node import Node, connect
 from hookfarm.chain.node_pool import NodePool, NodeProfile
+from hookfarm.chain.profiles import profile_of
 from hookfarm.chain.rpc import RateLimited
 from hookfarm.chain.timing import NodeTimeouts
 from hookfarm.config import ChainConfig
@@ -83,6 +85,9 @@ class Failover:
         """Take the nodes of `chain`; `wrong_block_hint` is appended to the error for a wrong first block."""
         self.name = f"chain {chain.chain_id}"
         self.pool = NodePool(chain.urls, chain.requests_per_second)
+        for node in self.pool.all:
+            # A tag known to have no block is given up at the first answer without one.
+            node.unanswered_tags.update(dict.fromkeys(profile_of(chain.chain_id).absent_tags, -NOT_YET_BLOCKS))
         self.last_error: ChainUnavailable | None = None
         """The last error of `connect`."""
         self._chain = chain

@@ -104,7 +104,38 @@ def _profile(chain_id: int, row: Mapping[str, Any]) -> ChainProfile:
     )
 
 
-# What is proven
+# Text
+
+
+_BLOOMS: Mapping[Bloom, str] = {
+    Bloom.UNKNOWN: "",
+    Bloom.WHOLE: "all logs",
+    Bloom.PARTIAL: "all but system logs",
+    Bloom.NONE: "nothing",
+}
+
+
+def bloom_texts(profile: ChainProfile) -> list[str]:
+    """Return in words what blooms prove, one text per span of blocks; empty = unknown."""
+    spans = [(since, _BLOOMS[bloom] or "unknown") for since, bloom in profile.blooms]
+    if len(spans) == 1 and not spans[0][0]:
+        return list(filter(None, [_BLOOMS[profile.blooms[0][1]]]))
+    return [
+        f"{text} from block {since:,}" if since else f"{text} below block {spans[1][0]:,}" for since, text in spans
+    ]
+
+
+def peculiarities(profile: ChainProfile) -> list[str]:
+    """Return in words how the chain differs from others, apart from blooms and tags."""
+    receipts = {"single": "some receipts only one by one", "without system logs": "receipts may omit system logs"}
+    found = (
+        "wrong log indices" if profile.wrong_indices else "",
+        receipts.get(profile.receipts, ""),
+        f"no block before {profile.first_block}" if profile.first_block else "",
+        "null rounds" if profile.null_rounds else "",
+        f"system logs: {profile.system_logs}" if profile.system_logs else "",
+    )
+    return list(filter(None, found))
 
 
 class Learned(StrEnum):

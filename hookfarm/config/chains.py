@@ -17,8 +17,8 @@ from hookfarm.security.redaction import origin, redis_address, sanitize
 class ChainConfig:
     """One chain and the URLs of its nodes, the preferred one first.
 
-    `verify` is the proof that blocks are complete; None = `bloom`, adapted to what holds of the chain's blooms:
-    - `bloom`: log indices and the header's bloom, in doubt all receipts;
+    `verify` is the proof that blocks are complete; None = `bloom`:
+    - `bloom`: log indices and the header's bloom as far as it proves anything, in doubt all receipts;
     - `contiguous`: only log indices, for blooms that are wrong;
     - `receipts`: as `bloom`, but receipts are the first source, a longer response;
     - `none`.
@@ -31,8 +31,9 @@ class ChainConfig:
     requests_per_second: float | None = None
 
 
+VERIFICATIONS = ("bloom", "contiguous", "receipts", "none")
 CHAIN_SETTINGS: Mapping[str, Callable[[Any], Any]] = {
-    "verify": one_of("bloom", "contiguous", "receipts", "none"),
+    "verify": one_of(*VERIFICATIONS),
     "requests_per_second": rate,
 }
 

@@ -209,7 +209,7 @@ async def ingest(
 ) -> None:
     """Build the chain's ingestor and run it until cancelled."""
     log = logs.get(keys.EVENT_INGESTOR)
-    counters = IngestorCounters(child.slot, chain.chain_id)
+    counters = IngestorCounters(child.slot, chain.chain_id, verify=chain.verify)
     outage = Outage(child, log, booting=True, on_change=counters.outage, chain=chain.chain_id)
     telemetry = Telemetry(counters, outage, log)
     async with clients.async_client(redis_url) as client:

@@ -173,7 +173,7 @@ class Publisher:
         last = blocks[-1].header
         self._set_checkpoint(Checkpoint(last.number, last.block_hash))
         self._counters.published(last, sum(len(block.entries) for block in blocks))
-        self._counters.proofs(self._prover.repaired, self._prover.beyond_bloom)
+        self._counters.proofs(self._prover.repaired, self._prover.beyond_bloom, self._prover.learned)
         self._log_notices()
         self._outage.recover("chain")
         self._conflicts = 0

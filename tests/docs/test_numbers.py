@@ -8,9 +8,9 @@ from hookfarm.api import idempotency
 from hookfarm.backfill import job_queue
 from hookfarm.backfill.state import HEARTBEAT_TIMEOUT_SECONDS
 from hookfarm.chain.head_signal import NOT_YET_BLOCKS, REFUSALS_BELIEVED
+from hookfarm.chain.profiles import DEFAULT_TAG_BLOCKS
 from hookfarm.config import MAX_PROCESSORS, MAX_WORKERS, SETTINGS
 from hookfarm.config.settings import DEFAULT_RETRY_SCHEDULE
-from hookfarm.delivery_queue.enqueue import FINALIZED_CONFIRMATIONS, SAFE_CONFIRMATIONS
 from hookfarm.delivery_queue.recover import FARM_TIMEOUT_MS, MAX_ORPHANED
 from hookfarm.delivery_queue.take import BLOCK_SECONDS, FENCE_SECONDS, MAX_BATCH
 from hookfarm.event_stream import ABANDONED_MILLISECONDS, KEPT_BLOCKS
@@ -109,8 +109,8 @@ PHRASES: list[tuple[str, str]] = [
     (explanation("reorgs-and-confirmations"), f"{KEPT_BLOCKS} blocks are {KEPT_BLOCKS * 12 / 60:.0f} minutes"),
     (explanation("reorgs-and-confirmations"), f"and {KEPT_BLOCKS * 2 / 60:.1f} minutes of a chain with 2 s"),
     (explanation("reorgs-and-confirmations"), f"up to {MAX_CONFIRMATIONS:,}"),
-    (explanation("reorgs-and-confirmations"), f"{SAFE_CONFIRMATIONS} blocks replace `safe`"),
-    (explanation("reorgs-and-confirmations"), f"{FINALIZED_CONFIRMATIONS} blocks replace `finalized`"),
+    (explanation("reorgs-and-confirmations"), f"{DEFAULT_TAG_BLOCKS['safe']} blocks replace `safe`"),
+    (explanation("reorgs-and-confirmations"), f"{DEFAULT_TAG_BLOCKS['finalized']} blocks replace `finalized`"),
     (explanation("reorgs-and-confirmations"), f"while the head advances by {NOT_YET_BLOCKS} blocks"),
     (explanation("reliability"), f"its keys live {TTL_SECONDS} s"),
     (explanation("reliability"), f"others after {ABANDONED_MILLISECONDS / 1000:g} s"),
@@ -128,7 +128,7 @@ PHRASES: list[tuple[str, str]] = [
     (how_to("backfill"), f"for {DEFAULT['delivery_log_age'] / DAY:g} days by default (`delivery_log_age`)"),
     (how_to("backfill"), f"without a heartbeat for {HEARTBEAT_TIMEOUT_SECONDS:g} s"),
     (how_to("backfill"), f"listed for {job_queue.RETENTION_SECONDS / DAY:g} days"),
-    (how_to("finality-for-money"), f"{FINALIZED_CONFIRMATIONS} and {SAFE_CONFIRMATIONS} blocks"),
+    (how_to("finality-for-money"), f"{DEFAULT_TAG_BLOCKS['finalized']} and {DEFAULT_TAG_BLOCKS['safe']} blocks"),
     (how_to("finality-for-money"), f"or after {NOT_YET_BLOCKS} blocks without an answer"),
     (how_to("finality-for-money"), f"The maximum is {MAX_CONFIRMATIONS:,}"),
     (how_to("ordered-processing"), f"about {LAST_RETRY_HOURS} hours later with the default schedule"),
