@@ -7,14 +7,20 @@ from pathlib import Path
 import hookfarm
 from generators.markdown import code, duration, table
 from hookfarm.chain.block_feed import NEAR_BLOCKS
-from hookfarm.chain.completeness import REVERTED_LOGS_IN_BLOOM_BEFORE, WHOLE_BLOOM_SINCE
 from hookfarm.chain.failover import GAP_SECONDS
 from hookfarm.chain.head_signal import NOT_YET_BLOCKS, REFUSALS_BELIEVED
 from hookfarm.chain.node_pool import FIRST_RANGE_BLOCKS, MAX_BATCH_CALLS, MAX_RANGE_BLOCKS, TARGET_LOGS
+from hookfarm.chain.profiles import (
+    DEFAULT_TAG_BLOCKS,
+    ChainProfile,
+    bloom_texts,
+    known_profiles,
+    peculiarities,
+    profile_of,
+)
 from hookfarm.chain.prover import MAX_WHOLE_BLOCKS
 from hookfarm.chain.rpc import MAX_RETRY_AFTER_SECONDS
 from hookfarm.chain.timing import MAX_PAUSE_SECONDS, MAX_POLL_SECONDS, MIN_POLL_SECONDS, NodeTimeouts
-from hookfarm.delivery_queue.enqueue import FINALIZED_CONFIRMATIONS, SAFE_CONFIRMATIONS
 from hookfarm.event_stream.remembered_blocks import KEPT_BLOCKS, MAX_BLOCKS
 from hookfarm.records import MAX_CONFIRMATIONS
 
@@ -31,22 +37,25 @@ _PURPOSES = {
 }
 _PACKAGES = ("chain", "event_ingestor", "sample_webhooks")
 
+_KNOWN = ("Id", "Chain", "Block time", "Bloom proves", "Tags", "Confirmations", "Other", "Sources")
+
 
 def parts() -> dict[str, str]:
     timeouts = NodeTimeouts()
     return {
-        "polygon_since": f"{WHOLE_BLOOM_SINCE[POLYGON]:,}",
-        "cronos_before": f"{REVERTED_LOGS_IN_BLOOM_BEFORE[CRONOS]:,}",
+        "polygon_since": f"{profile_of(POLYGON).blooms[-1][0]:,}",
+        "cronos_before": f"{profile_of(CRONOS).blooms[-1][0]:,}",
         "near_blocks": str(NEAR_BLOCKS),
         "methods": table(
             ("Method", "Used for"), ((code(name), _PURPOSES[name]) for name in sorted(set(_methods())))
         ),
+        "known": table(_KNOWN, map(_known, known_profiles().values())),
         "kept_blocks": str(KEPT_BLOCKS),
         "max_blocks": f"{MAX_BLOCKS:,}",
         "refusals": str(REFUSALS_BELIEVED),
         "not_yet_blocks": str(NOT_YET_BLOCKS),
-        "safe": str(SAFE_CONFIRMATIONS),
-        "finalized": str(FINALIZED_CONFIRMATIONS),
+        "safe": str(DEFAULT_TAG_BLOCKS["safe"]),
+        "finalized": str(DEFAULT_TAG_BLOCKS["finalized"]),
         "max_confirmations": f"{MAX_CONFIRMATIONS:,}",
         "batch": str(MAX_BATCH_CALLS),
         "first_range": str(FIRST_RANGE_BLOCKS),
@@ -64,6 +73,21 @@ def parts() -> dict[str, str]:
         "min_poll": f"{MIN_POLL_SECONDS:g}",
         "max_poll": f"{MAX_POLL_SECONDS:g}",
     }
+
+
+def _known(profile: ChainProfile) -> tuple[str, ...]:
+    """Return the cells of a chain in the table of known chains; an empty cell is unknown."""
+    name = f"[{profile.name}]({profile.explorer})" if profile.explorer else profile.name
+    return (
+        str(profile.chain_id),
+        name,
+        "" if profile.block_seconds is None else f"{profile.block_seconds:g} s",
+        "; ".join(bloom_texts(profile)),
+        ", ".join(f"{code(tag)}{'' if has_block else ' never'}" for tag, has_block in profile.tags.items()),
+        " and ".join(map(str, profile.tag_blocks.values())),
+        "; ".join(peculiarities(profile)),
+        "; ".join(profile.sources),
+    )
 
 
 def _methods() -> Iterator[str]:

@@ -23,8 +23,9 @@ def commands() -> Iterator[tuple[str, ...]]:
 
 
 def _leaves(command: click.Command, *names: str) -> Iterator[tuple[str, ...]]:
-    if not isinstance(command, click.Group):
+    if not isinstance(command, click.Group) or command.invoke_without_command:
         yield names
+    if not isinstance(command, click.Group):
         return
     if command.invoke_without_command:
         yield names

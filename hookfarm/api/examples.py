@@ -129,6 +129,7 @@ _NODE_COST = {
 }
 CHAIN: dict[str, Any] = {
     "chain_id": 1,
+    "name": "Ethereum",
     "head": 21500000,
     "checkpoint": 21500000,
     "lag_blocks": 0,
@@ -138,10 +139,15 @@ CHAIN: dict[str, Any] = {
     "unsupported_tags": [],
     "doubtful_blocks": [],
     "accepted_blocks": [ACCEPTED_BLOCK],
+    "tag_confirmations": {"safe": 32, "finalized": 64},
     "ready": True,
     "reason": "",
     "rpc_requests_per_block": 2.0,
     "events_published": 61650,
+    "verify": "bloom",
+    "proof": "Log indices and the header's bloom prove the logs complete; a missing last log is not detected if"
+    " its address and topics occur elsewhere in the block.",
+    "blooms": "used",
     "nodes": [
         {
             "name": "wss://one.example",

@@ -1,15 +1,16 @@
 """State of a chain as published by its ingestor: the checkpoint, and the blocks that a reorg may replace."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import redis
 
 from hookfarm import event_stream
 from hookfarm.chain.block import Block, linked
 from hookfarm.chain.node import Node
+from hookfarm.chain.profiles import DEFAULT_TAG_BLOCKS, profile_of
 from hookfarm.chain.prover import Prover
-from hookfarm.delivery_queue.enqueue import FINALIZED_CONFIRMATIONS, SAFE_CONFIRMATIONS, UnconfirmedJob
+from hookfarm.delivery_queue.enqueue import UnconfirmedJob
 from hookfarm.errors import ChainUnavailable
 from hookfarm.event_stream import KEPT_BLOCKS, RetryingChainStream, StreamBlock
 from hookfarm.store import keys
@@ -23,13 +24,15 @@ class ChainView:
     """Published state of one chain: its checkpoint, its finality heads, and the progress of live delivery.
 
     `safe` and `finalized` are None if the nodes do not support the tag, -1 while unknown. All events up to
-    `handled` have left the stream for the queue; events of later blocks may still arrive.
+    `handled` have left the stream for the queue; events of later blocks may still arrive. `tag_blocks` are the
+    confirmations that replace an unsupported tag.
     """
 
     checkpoint: int
     safe: int | None = None
     finalized: int | None = None
     handled: int = -1
+    tag_blocks: Mapping[str, int] = field(default_factory=lambda: DEFAULT_TAG_BLOCKS)
 
     @property
     def settled(self) -> int:
@@ -50,9 +53,9 @@ class ChainView:
 
     def _line(self, line: str) -> int:
         if line == "safe":
-            return self.checkpoint - SAFE_CONFIRMATIONS if self.safe is None else self.safe
+            return self.checkpoint - self.tag_blocks["safe"] if self.safe is None else self.safe
         if line == "finalized":
-            return self.checkpoint - FINALIZED_CONFIRMATIONS if self.finalized is None else self.finalized
+            return self.checkpoint - self.tag_blocks["finalized"] if self.finalized is None else self.finalized
         return self.checkpoint
 
 
@@ -68,7 +71,7 @@ async def read_chain_view(client: redis.asyncio.Redis, chain_id: int) -> ChainVi
         heads, in_stream, reached = await pipe.execute()
     safe, finalized = (_tagged(stored, none) for stored, none in zip(heads[:2], heads[2:], strict=True))
     handled = checkpoint.number if not in_stream else int(reached or -1)
-    return ChainView(checkpoint.number, safe, finalized, handled)
+    return ChainView(checkpoint.number, safe, finalized, handled, profile_of(chain_id).tag_blocks)
 
 
 def _tagged(stored: bytes | None, has_none: bytes | None) -> int | None:

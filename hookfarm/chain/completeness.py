@@ -8,7 +8,8 @@ Together they miss only a final log whose address and topics occur elsewhere in 
 
 Not every bloom proves that much. Some chains write the same bloom into all headers (zeros, or all ones), which
 proves nothing. Some leave the logs of system transactions out of it: then it proves only that the other logs are
-there. Some have bits of reverted logs in it: then it proves only that no other logs are there.
+there. Some have bits of reverted logs in it: then it proves only that no other logs are there. The chain's profile
+contains what is known; the rest is learned from headers.
 
 A node may answer `[]` for a fresh block because its index lags. If no bloom disproves that, the block's receipts
 do, unless it has no transactions.
@@ -17,12 +18,13 @@ Not all nodes count the logs of a block from 0. Indices are kept if they are dis
 duplicate ones would give two events one identity, so they are replaced by the places in the block's receipts.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from operator import itemgetter
 
 from hookfarm.abi import bloom
 from hookfarm.chain.block import Header
+from hookfarm.chain.profiles import Bloom, Learned, profile_of
 from hookfarm.records import Event
 
 _ROUND = 500
@@ -31,15 +33,6 @@ SATURATED_BLOOM = "0x" + "ff" * 256
 """The bloom of every Filecoin block."""
 SAME_BLOOMS = 4
 """Blocks with the same bloom, until a bloom that contradicts logs and receipts counts as constant."""
-WHOLE_BLOOM_SINCE: Mapping[int, int] = {137: 80_084_800}
-"""Polygon: below this block, blooms omit the logs of state syncs (PIP-74)."""
-
-SYSTEM_LOGS_OUTSIDE_BLOOM = frozenset({109, 295, 998, 999})
-"""Shibarium, Hedera and HyperEVM: a bloom of zeros does not prove that a block has no logs."""
-REVERTED_LOGS_IN_BLOOM_BEFORE: Mapping[int, int] = {25: 20_000_000}
-"""Cronos: below this block, blooms may have the bits of logs of failed transactions, and indices count them."""
-WITHOUT_BLOOM = frozenset({1_482_601_649})
-"""SKALE Nebula: its blooms are not those of the logs."""
 
 _content = itemgetter("transaction_hash", "address", "data", "topics")
 _index = itemgetter("log_index")
@@ -53,28 +46,41 @@ class Completeness:
     def __init__(self, chain_id: int, verify: str | None = None) -> None:
         self.constant_bloom: str | None = None
         """A bloom that is in every header, whatever the logs."""
-        self.omits_logs = chain_id in SYSTEM_LOGS_OUTSIDE_BLOOM
+        self.omits_logs = False
         """True if logs have been found outside the bloom; a bloom of zeros then proves nothing."""
-        self._verify = verify or ("contiguous" if chain_id in WITHOUT_BLOOM else "bloom")
-        self._whole_since = 0 if verify else WHOLE_BLOOM_SINCE.get(chain_id, 0)
-        self._leaky_before = REVERTED_LOGS_IN_BLOOM_BEFORE.get(chain_id, 0)
+        self._verify = verify or "bloom"
+        self._profile = profile_of(chain_id)
+        self._receipts_have_all = self._profile.receipts != "without system logs"
         self._has_blooms = False
         """True after the first header with a bloom that proves something."""
 
+    @property
+    def learned(self) -> Learned:
+        """What was learned about the chain's blooms."""
+        if self.constant_bloom is not None:
+            return Learned.CONSTANT
+        return Learned.USED if self._has_blooms else Learned.NOTHING
+
     def learn(self, headers: Sequence[Header]) -> None:
         """Learn from headers whether the chain has blooms."""
-        self._has_blooms = self._has_blooms or any(map(self.uses_bloom, headers))
+        self._has_blooms = self._has_blooms or any(
+            self.uses_bloom(header) and bloom_has_logs(header) for header in headers
+        )
 
     def uses_bloom(self, header: Header) -> bool:
-        """Return whether a header's bloom is a proof; a zero bloom is not.
+        """Return whether a header's bloom is a proof.
 
-        Some chains write zero blooms into every header. If a zero bloom is right, there are no logs to prove.
+        Some chains write zero blooms into every header. So a zero bloom proves that there are no logs only on a
+        chain whose blooms are known to be whole.
         """
-        return (
-            self._verify in ("bloom", "receipts")
-            and header.logs_bloom != self.constant_bloom
-            and bloom_has_logs(header)
-        )
+        bloom = self._bloom(header)
+        if bloom is Bloom.WHOLE:
+            return header.logs_bloom is not None
+        return bloom is not Bloom.NONE and header.logs_bloom != self.constant_bloom and bloom_has_logs(header)
+
+    def may_be_constant(self, header: Header) -> bool:
+        """Return whether a bloom that contradicts logs and receipts may be one that proves nothing."""
+        return self.uses_bloom(header) and self._bloom(header) is not Bloom.WHOLE
 
     def needs_block(self, header: Header) -> bool:
         """Return whether only the block itself shows that the node has it: without a bloom, `[]` does not."""
@@ -87,8 +93,15 @@ class Completeness:
         """
         if self._verify == "none" or header.is_empty or self.uses_bloom(header):
             return False
-        has_zero_bloom = self._has_blooms and header.bloom_is_zero
-        return not has_zero_bloom or self.omits_logs or header.number < self._whole_since
+        has_whole_blooms = self._contains_all(header) and self._has_blooms and not self.omits_logs
+        return not (has_whole_blooms and header.bloom_is_zero)
+
+    def in_order(self, events: Sequence[Event]) -> tuple[list[Event], bool]:
+        """Return the events of one block in its order, and whether they got new indices."""
+        if not self._profile.wrong_indices:
+            return in_order(events)
+        ordered = sorted(events, key=_transaction)
+        return (ordered, False) if _contiguous(ordered) else (numbered(ordered), True)
 
     def reason(self, header: Header, events: Sequence[Event], *, may_be_capped: bool = True) -> str:
         """Return why the block's events may be incomplete; empty if they are complete.
@@ -98,8 +111,11 @@ class Completeness:
         """
         if self._verify == "none":
             return "" if _are_distinct(events) else "log indices are not distinct"
-        beyond = header.number < self._whole_since
-        if may_be_capped and events and self._has_blooms and not bloom_has_logs(header) and not beyond:
+        bloom = self._bloom(header)
+        if bloom is Bloom.WHOLE and header.logs_bloom is None:
+            return "the header lacks its bloom"
+        beyond = bloom is Bloom.PARTIAL and not self._receipts_have_all
+        if may_be_capped and events and self._expects_no_logs(header) and not beyond:
             return f"{len(events)} logs under a bloom of zeros"
         use_bloom = self.uses_bloom(header)
         return incompleteness_reason(
@@ -109,15 +125,17 @@ class Completeness:
     def covers_bloom(self, header: Header, events: Sequence[Event]) -> bool:
         """Return whether events set all bits of a bloom, and perhaps others.
 
-        False if the bloom proves nothing. A zero bloom proves on a chain with blooms that no log is expected.
+        False if the bloom proves nothing, or if it is whole and lacks bits. A zero bloom proves on a chain with
+        blooms that no log is expected.
         """
-        if not (self.uses_bloom(header) or (self._has_blooms and header.bloom_is_zero)):
+        if not (self.uses_bloom(header) or (self._expects_no_logs(header) and header.bloom_is_zero)):
             return False
-        return not int(header.logs_bloom or "0x0", 16) & ~_bloom_of(events)
+        expected, found = _bits(header), _bloom_of(events)
+        return expected == found if self._bloom(header) is Bloom.WHOLE else not expected & ~found
 
     def goes_beyond_bloom(self, header: Header, events: Sequence[Event]) -> bool:
         """Return whether events cover a bloom, and set bits that it lacks."""
-        return self.covers_bloom(header, events) and int(header.logs_bloom or "0x0", 16) != _bloom_of(events)
+        return self.covers_bloom(header, events) and _bits(header) != _bloom_of(events)
 
     def accepts_agreed(
         self, header: Header, events: Sequence[Event], *, has_absent: bool, has_reverts: bool
@@ -129,10 +147,12 @@ class Completeness:
         """
         if self.covers_bloom(header, events):
             return not (has_absent and self.goes_beyond_bloom(header, events))
-        if header.logs_bloom is not None and header.number < self._leaky_before:
-            return has_reverts and not _bloom_of(events) & ~int(header.logs_bloom, 16)
-        is_dense = self._verify == "none" or all(event["log_index"] < len(events) for event in events)
-        return is_dense and not has_absent and not self.uses_bloom(header)
+        bloom = self._bloom(header)
+        if bloom is Bloom.SUPERSET and header.logs_bloom is not None:
+            return has_reverts and not _bloom_of(events) & ~_bits(header)
+        if bloom is Bloom.WHOLE or has_absent or self.uses_bloom(header):
+            return False
+        return self._verify == "none" or all(event["log_index"] < len(events) for event in events)
 
     def without_logs_of(self, headers: Sequence[Header], may_have: Callable[[int], bool]) -> frozenset[int]:
         """Return the numbers of the blocks whose bloom proves that they have no log of a filter.
@@ -141,12 +161,28 @@ class Completeness:
         ones are needed. A bloom of zeros is a proof only above a block with another bloom: some chains have blooms
         only since a certain block. That lowest block is never in the result, so its logs show what blooms contain.
         """
-        proving = [each for each in headers if each.number >= self._whole_since and self.uses_bloom(each)]
+        containing = [each for each in headers if self._contains_all(each)]
+        proving = [each for each in containing if self.uses_bloom(each) and bloom_has_logs(each)]
         if self._verify != "bloom" or len({each.logs_bloom for each in proving}) < 2:
             return frozenset()
-        candidates = [each for each in headers if each.number > proving[0].number]
+        candidates = [each for each in containing if each.number > proving[0].number]
         usable = [each for each in candidates if each.bloom_is_zero or self.uses_bloom(each)]
-        return frozenset(each.number for each in usable if not may_have(int(each.logs_bloom or "0x0", 16)))
+        return frozenset(each.number for each in usable if not may_have(_bits(each)))
+
+    def _contains_all(self, header: Header) -> bool:
+        """Return whether the bloom contains all logs, as far as known."""
+        return self._bloom(header) not in (Bloom.PARTIAL, Bloom.NONE)
+
+    def _expects_no_logs(self, header: Header) -> bool:
+        """Return whether no logs are expected, because the chain has blooms and this one is zero or missing."""
+        bloom = self._bloom(header)
+        has_blooms = bloom in (Bloom.WHOLE, Bloom.PARTIAL) or (bloom is not Bloom.NONE and self._has_blooms)
+        return has_blooms and not bloom_has_logs(header)
+
+    def _bloom(self, header: Header) -> Bloom:
+        """Return what the header's bloom is known to prove; nothing if `verify` ignores it."""
+        uses = self._verify in ("bloom", "receipts")
+        return self._profile.bloom_at(header.number) if uses else Bloom.NONE
 
 
 def in_order(events: Sequence[Event]) -> tuple[list[Event], bool]:
@@ -244,6 +280,10 @@ def is_constant_bloom(header: Header, others: Sequence[Header]) -> bool:
     """Return whether a header's bloom is that of all `others`, and they are enough to call it constant."""
     enough = 1 if header.logs_bloom == SATURATED_BLOOM else SAME_BLOOMS
     return len(others) >= enough and {other.logs_bloom for other in others} == {header.logs_bloom}
+
+
+def _bits(header: Header) -> int:
+    return int(header.logs_bloom or "0x0", 16)
 
 
 def _are_distinct(events: Sequence[Event]) -> bool:

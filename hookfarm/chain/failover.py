@@ -9,8 +9,10 @@ from functools import partial
 from typing import Any
 
 from hookfarm.chain.block import Head
+from hookfarm.chain.head_signal import NOT_YET_BLOCKS
 from hookfarm.chain.node import Node, connect
 from hookfarm.chain.node_pool import NodePool, NodeProfile
+from hookfarm.chain.profiles import profile_of
 from hookfarm.chain.rpc import BudgetUsed, Call, RateLimited
 from hookfarm.chain.timing import HedgeTiming, NodeTimeouts
 from hookfarm.config import ChainConfig
@@ -93,6 +95,9 @@ class Failover:
         """`wrong_block_hint` is appended to the error for a wrong first block; `wall_clock` returns Unix time."""
         self.name = f"chain {chain.chain_id}"
         self.pool = NodePool(chain.urls, chain.requests_per_second, configs=chain.nodes, wall_clock=wall_clock)
+        for node in self.pool.all:
+            # A tag known to have no block is given up at the first answer without one.
+            node.unanswered_tags.update(dict.fromkeys(profile_of(chain.chain_id).absent_tags, -NOT_YET_BLOCKS))
         self.last_error: ChainUnavailable | None = None
         """The last error of `connect`."""
         self._chain = chain

@@ -23,13 +23,13 @@ from hookfarm.chain.completeness import (
     Completeness,
     distinct,
     identified,
-    in_order,
     is_constant_bloom,
     looks_capped,
     same_indices,
     same_logs,
 )
 from hookfarm.chain.node import Node, block_call, require_list, result_or_raise
+from hookfarm.chain.profiles import Learned
 from hookfarm.chain.root_proof import OTHER_HASH, RootProof, has_receipts
 from hookfarm.chain.rpc import Call, Doubtful, Incomplete, RateLimited, Refused
 from hookfarm.chain.transfers import (
@@ -101,6 +101,11 @@ class Prover:
         self._roots = RootProof(chain_id) if verify == "receipts-root" else None
         self._noticed: set[str] = set()
         self._turn = asyncio.Lock()
+
+    @property
+    def learned(self) -> Learned:
+        """What was learned about the chain's blooms."""
+        return self._checks.learned
 
     def max_blocks(self, node: Node) -> int:
         """Return the number of blocks per request, far behind the head."""
@@ -267,7 +272,7 @@ class Prover:
         has_reverts = receipts.receipts.has_reverts
         if self._checks.accepts_agreed(header, receipts.events, has_absent=has_absent, has_reverts=has_reverts):
             return events
-        if has_absent or not self._checks.uses_bloom(header):
+        if has_absent or not self._checks.may_be_constant(header):
             return None
         if not is_constant_bloom(header, await node.headers(_neighbours(header.number, node.newest_head))):
             return None
@@ -299,7 +304,7 @@ class Prover:
             parsed = parse_logs(self._chain_id, header, logs, from_receipts=receipts is not None)
         except LogOfOtherBlock as error:
             return _Found(source, None, str(error))
-        events, is_renumbered = in_order(parsed)
+        events, is_renumbered = self._checks.in_order(parsed)
         reason = self._checks.reason(header, events, may_be_capped=source == _LOGS)
         return _Found(source, events, reason, is_renumbered, receipts)
 

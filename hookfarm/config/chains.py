@@ -49,8 +49,8 @@ class NodeConfig:
 class ChainConfig:
     """One chain and the URLs of its nodes, the preferred one first.
 
-    `verify` is the proof that blocks are complete; None = `bloom`, adapted to what holds of the chain's blooms:
-    - `bloom`: log indices and the header's bloom, in doubt all receipts;
+    `verify` is the proof that blocks are complete; None = `bloom`:
+    - `bloom`: log indices and the header's bloom as far as it proves anything, in doubt all receipts;
     - `contiguous`: only log indices, for blooms that are wrong;
     - `receipts`: as `bloom`, but receipts are the first source, a longer response;
     - `receipts-root`: the receipts make the root in the header, and the header the block's hash;
@@ -75,8 +75,9 @@ class ChainConfig:
         return self.nodes[place] if place < len(self.nodes) else NodeConfig()
 
 
+VERIFICATIONS = ("bloom", "contiguous", "receipts", "none", "receipts-root")
 CHAIN_SETTINGS: Mapping[str, Callable[[Any], Any]] = {
-    "verify": one_of("bloom", "contiguous", "receipts", "receipts-root", "none"),
+    "verify": one_of(*VERIFICATIONS),
     "requests_per_second": rate,
     "reorg_window": parse_duration,
     "reorg_bytes": integer(0, 10**12),

@@ -1,6 +1,6 @@
 """Enqueue the results of stream entries, and jobs that have their confirmations."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,10 +9,6 @@ from hookfarm.event_stream import StreamEntry
 from hookfarm.store import keys
 from hookfarm.store.clients import Argument, PipelinedConnection
 from hookfarm.store.scripts import Script
-
-SAFE_CONFIRMATIONS, FINALIZED_CONFIRMATIONS = 32, 64
-TAG_CONFIRMATIONS = {"safe": SAFE_CONFIRMATIONS, "finalized": FINALIZED_CONFIRMATIONS}
-"""Replace `safe` and `finalized` on a chain whose nodes do not report them: one and two epochs of Ethereum."""
 
 _ENQUEUE = Script("enqueue")
 _CONFIRM = Script("confirm")
@@ -157,15 +153,22 @@ def _parts(result: EntryResult) -> list[Argument]:
 
 
 def enqueue_confirmed(
-    connection: PipelinedConnection, chain_id: int, max_jobs: int = 1000, max_blocks: int = 100
+    connection: PipelinedConnection,
+    chain_id: int,
+    tag_blocks: Mapping[str, int],
+    max_jobs: int = 1000,
+    max_blocks: int = 100,
 ) -> ConfirmResult:
-    """Enqueue jobs of a chain that have their confirmations, at most `max_jobs` for each head."""
+    """Enqueue jobs of a chain that have their confirmations, at most `max_jobs` for each head.
+
+    `tag_blocks` replace `safe` and `finalized` if the chain's nodes have no block for them.
+    """
     chain = (
         keys.events(chain_id),
         keys.heads(chain_id),
         keys.head_marks(chain_id),
         keys.confirmed_heads(chain_id),
     )
-    limits = (chain_id, max_jobs, SAFE_CONFIRMATIONS, FINALIZED_CONFIRMATIONS, max_blocks)
+    limits = (chain_id, max_jobs, tag_blocks["safe"], tag_blocks["finalized"], max_blocks)
     enqueued, *final = _CONFIRM.call_raw(connection, chain, limits)
     return ConfirmResult(int(enqueued), tuple(f"{chain_id}:{block_hash.decode()}" for block_hash in final))

@@ -4,8 +4,8 @@ import contextlib
 
 from hookfarm.chain.block import parse_header
 from hookfarm.chain.node import Node, result_or_raise
+from hookfarm.chain.profiles import profile_of
 from hookfarm.chain.rpc import Call
-from hookfarm.delivery_queue.enqueue import TAG_CONFIRMATIONS
 from hookfarm.errors import ChainUnavailable
 from hookfarm.event_stream import Checkpoint, RetryingChainStream, set_finality_heads
 from hookfarm.logs import FieldLogger
@@ -17,7 +17,7 @@ class FinalityHeadsPublisher:
     A tagged head above the checkpoint is published as the checkpoint, if that is canonical.
 
     If the nodes do not support a tag, or never have a block for it, a single warning is logged, and deliveries
-    count confirmations instead until a node has one.
+    count the confirmations of the chain's profile instead until a node has one.
     """
 
     def __init__(self, stream: RetryingChainStream, log: FieldLogger) -> None:
@@ -64,7 +64,7 @@ class FinalityHeadsPublisher:
                 chain=self._stream.chain_id,
                 tag=tag,
                 node=node.origin,
-                confirmations=TAG_CONFIRMATIONS[tag],
+                confirmations=profile_of(self._stream.chain_id).tag_blocks[tag],
             )
 
 

@@ -226,7 +226,7 @@ async def ingest(
     `wall_clock`: as for Failover.
     """
     log = logs.get(keys.EVENT_INGESTOR)
-    counters = IngestorCounters(slot, chain.chain_id)
+    counters = IngestorCounters(slot, chain.chain_id, verify=chain.verify)
     outage = Outage(slot, log, booting=True, on_change=counters.outage, chain=chain.chain_id)
     telemetry = Telemetry(counters, outage, log)
     async with clients.async_client(redis_url) as client:

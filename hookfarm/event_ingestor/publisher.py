@@ -208,7 +208,8 @@ class Publisher:
         last = blocks[-1].header
         self._set_checkpoint(Checkpoint(last.number, last.block_hash))
         self._counters.published(last, sum(len(block.entries) for block in blocks))
-        self._counters.proofs(self._prover.repaired, self._prover.beyond_bloom, self._prover.renumbered)
+        prover = self._prover
+        self._counters.proofs(prover.repaired, prover.beyond_bloom, prover.renumbered, prover.learned)
         await self._settle_doubts(last.number)
         self._log_notices()
         self._outage.recover("chain")

@@ -9,6 +9,8 @@ from typing import Annotated, TypedDict
 import redis
 
 from hookfarm.chain.block import Head, Header
+from hookfarm.chain.profiles import Learned
+from hookfarm.config.chains import VERIFICATIONS
 from hookfarm.delivery_queue import operational
 from hookfarm.event_ingestor import node_telemetry
 from hookfarm.event_ingestor.node_telemetry import NodeCounters, NodeStatus, time_or_none
@@ -56,6 +58,11 @@ BLOCKS_RENUMBERED = 17
 EVENTS_NOT_WITHDRAWN = 18
 """Events of replaced blocks that could not be withdrawn: their jobs and histories are gone."""
 
+VERIFY = 22
+"""Place of the chain's `verify` in VERIFICATIONS."""
+LEARNED = 23
+"""Place in Learned of what was learned about the chain's blooms."""
+_LEARNED = tuple(Learned)
 _TIP_BLOCKS = 64
 STALLED_CHECK_SECONDS = 1.0
 
@@ -84,13 +91,18 @@ _GAUGE_METRICS = {
 class IngestorCounters:
     """Writer of an ingestor's counters in its slot."""
 
-    def __init__(self, slot: Slot, chain_id: int, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, slot: Slot, chain_id: int, clock: Callable[[], float] = time.time, verify: str | None = None
+    ) -> None:
+        """Write the counters of a chain; `verify` as in ChainConfig."""
         self._slot = slot
         self._clock = clock
         self.nodes = NodeCounters(slot, clock)
         self._at_the_tip: deque[tuple[int, int]] = deque(maxlen=_TIP_BLOCKS)
         slot.set_counter(CHAIN_ID, chain_id)
         slot.set_counter(CHAIN_DOWN, 0)
+        slot.set_counter(VERIFY, VERIFICATIONS.index(verify or VERIFICATIONS[0]))
+        slot.set_counter(LEARNED, 0)
 
     def requested(self) -> None:
         self._slot.add(RPC_REQUESTS)
@@ -117,8 +129,9 @@ class IngestorCounters:
         self._at_the_tip.clear()
         self.nodes.left_the_tip()
 
-    def proofs(self, repaired: int, beyond_bloom: int, renumbered: int) -> None:
-        """Record the numbers of blocks that were not proven by logs and bloom alone."""
+    def proofs(self, repaired: int, beyond_bloom: int, renumbered: int, learned: Learned) -> None:
+        """Record the numbers of blocks that were not proven by logs and bloom alone, and what blooms prove."""
+        self._slot.set_counter(LEARNED, _LEARNED.index(learned))
         self._slot.set_counter(BLOCKS_REPAIRED, repaired)
         self._slot.set_counter(BLOCKS_BEYOND_BLOOM, beyond_bloom)
         self._slot.set_counter(BLOCKS_RENUMBERED, renumbered)
@@ -181,6 +194,8 @@ class ChainReport(TypedDict):
     blocks_repaired: Annotated[int, "Blocks with incomplete logs but complete receipts."]
     blocks_beyond_bloom: Annotated[int, "Blocks with logs beyond the bloom, on which logs and receipts agree."]
     blocks_renumbered: Annotated[int, "Blocks whose log indices were not 0 to n and were replaced."]
+    verify: Annotated[str, "The chain setting `verify`."]
+    blooms: Annotated[str, "What the ingestor has learned about the chain's blooms."]
     head_seen_at: str | None
     checkpoint_at: Annotated[str | None, "Time of the checkpoint's block."]
     rpc_requests: int
@@ -225,6 +240,8 @@ def _chain(slot: Slot, now: float) -> ChainReport:
         "blocks_repaired": slot.counter(BLOCKS_REPAIRED),
         "blocks_beyond_bloom": slot.counter(BLOCKS_BEYOND_BLOOM),
         "blocks_renumbered": slot.counter(BLOCKS_RENUMBERED),
+        "verify": VERIFICATIONS[slot.counter(VERIFY)],
+        "blooms": str(_LEARNED[slot.counter(LEARNED)]),
         "head_seen_at": time_or_none(slot.counter(HEAD_SEEN_AT_MS)),
         "checkpoint_at": time_or_none(slot.counter(BLOCK_TIMESTAMP) * 1000),
         "rpc_requests": slot.counter(RPC_REQUESTS),

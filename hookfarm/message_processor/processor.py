@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from redis.exceptions import RedisError
 
 from hookfarm import delivery_queue, event_stream, logs
+from hookfarm.chain.profiles import profile_of
 from hookfarm.delivery_queue import EntryResult
 from hookfarm.event_stream import StreamEntry, StreamReader
 from hookfarm.farm.child import Child
@@ -170,7 +171,9 @@ class Processor:
             return
         self._confirm_at = time.monotonic() + CONFIRM_INTERVAL_SECONDS
         for chain_id in self._reader.readable:
-            confirmed = delivery_queue.enqueue_confirmed(self._connection, chain_id)
+            confirmed = delivery_queue.enqueue_confirmed(
+                self._connection, chain_id, profile_of(chain_id).tag_blocks
+            )
             self._child.slot.add(telemetry.JOBS_ENQUEUED, confirmed.enqueued)
             self._enqueue_finalized(confirmed.final_blocks)
 

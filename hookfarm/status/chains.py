@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Annotated, Any, NotRequired, TypedDict, cast
 
 from hookfarm import timestamps
+from hookfarm.chain.profiles import Learned, profile_of, proof_of
 from hookfarm.event_ingestor.node_telemetry import NodeStatus
 from hookfarm.event_ingestor.telemetry import CatchUp, ChainReport
 from hookfarm.event_stream import AcceptedBlock, DoubtfulBlock
@@ -42,6 +43,7 @@ class ChainStatus(TypedDict):
     """A chain in the snapshot. Counts start with the farm; null = no ingestor has reported yet."""
 
     chain_id: int
+    name: Annotated[str, "Name of the chain in the table of known chains; empty for another one."]
     head: int | None
     checkpoint: int | None
     lag_blocks: int | None
@@ -51,6 +53,12 @@ class ChainStatus(TypedDict):
     unsupported_tags: Annotated[
         list[str],
         "Of `safe` and `finalized`: without a block on this chain. Deliveries wait for confirmations instead.",
+    ]
+    tag_confirmations: Annotated[
+        dict[str, int], "Confirmations that replace `safe` and `finalized` while they are unsupported."
+    ]
+    proof: Annotated[
+        str | None, "What is proven about the logs of the newest block, and what is not; null before the first."
     ]
     ready: bool
     reason: Annotated[str, "Empty while the chain is ready."]
@@ -67,6 +75,8 @@ class ChainStatus(TypedDict):
     blocks_repaired: NotRequired[int]
     blocks_beyond_bloom: NotRequired[Annotated[int, "Logs and receipts agree on logs that the bloom omits."]]
     blocks_renumbered: NotRequired[Annotated[int, "Log indices were not 0 to n and were replaced."]]
+    verify: NotRequired[Annotated[str, "The chain setting `verify`."]]
+    blooms: NotRequired[Annotated[str, "What was learned about blooms: `nothing`, `used` or `constant`."]]
     head_seen_at: NotRequired[str | None]
     rpc_requests: NotRequired[int]
 
@@ -85,10 +95,13 @@ def chain_status(report: ChainReport, replies: Sequence[Any], service_reason: st
     reason = report.get("reason") or service_reason
     found = {
         **{name: value for name, value in report.items() if name != "checkpoint_at"},
+        "name": profile_of(report["chain_id"]).name,
         "lag_ms": _lag_ms(report, now),
         "safe": safe,
         "finalized": finalized,
         "unsupported_tags": [tag for tag, none in zip(TAGS, heads[len(TAGS) :], strict=True) if none],
+        "tag_confirmations": dict(profile_of(report["chain_id"]).tag_blocks),
+        "proof": _proof(report),
         "ready": not reason,
         **_unproven(doubtful, accepted),
         "reason": reason,
@@ -127,9 +140,18 @@ def _lag_ms(report: ChainReport, now: float) -> int | None:
     return max(0, round((now - timestamps.parse(published_at)) * 1000)) if published_at else None
 
 
+def _proof(report: ChainReport) -> str | None:
+    number = report.get("checkpoint")
+    if number is None or "verify" not in report:
+        return None
+    learned, beyond_bloom = Learned(report["blooms"]), report["blocks_beyond_bloom"]
+    return proof_of(profile_of(report["chain_id"]), report["verify"], number, learned, beyond_bloom)
+
+
 def _unreached(chain_id: int) -> ChainStatus:
     return {
         "chain_id": chain_id,
+        "name": profile_of(chain_id).name,
         "head": None,
         "checkpoint": None,
         "lag_blocks": None,
@@ -139,6 +161,8 @@ def _unreached(chain_id: int) -> ChainStatus:
         "unsupported_tags": [],
         "doubtful_blocks": [],
         "accepted_blocks": [],
+        "tag_confirmations": dict(profile_of(chain_id).tag_blocks),
+        "proof": None,
         "ready": False,
         "reason": "not reached by an ingestor yet",
         "rpc_requests_per_block": None,

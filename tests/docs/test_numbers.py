@@ -11,10 +11,10 @@ from hookfarm.chain.budget import SYNC_SECONDS
 from hookfarm.chain.filtered_reader import MAX_PIECE_BLOCKS
 from hookfarm.chain.head_signal import NOT_YET_BLOCKS, REFUSALS_BELIEVED
 from hookfarm.chain.node_pool import MAX_FILTER_VALUES
+from hookfarm.chain.profiles import DEFAULT_TAG_BLOCKS
 from hookfarm.chain.timing import SLOW_QUANTILE
 from hookfarm.config import MAX_PROCESSORS, MAX_WORKERS, SETTINGS
 from hookfarm.config.settings import DEFAULT_RETRY_SCHEDULE
-from hookfarm.delivery_queue.enqueue import FINALIZED_CONFIRMATIONS, SAFE_CONFIRMATIONS
 from hookfarm.delivery_queue.recover import FARM_TIMEOUT_MS, MAX_ORPHANED
 from hookfarm.delivery_queue.take import BLOCK_SECONDS, FENCE_SECONDS, MAX_BATCH
 from hookfarm.event_ingestor.node_telemetry import TIP_BLOCKS
@@ -115,8 +115,8 @@ PHRASES: list[tuple[str, str]] = [
     (explanation("reorgs-and-confirmations"), f"each {ANCHOR_BLOCKS}th hash"),
     (explanation("reorgs-and-confirmations"), f"the last {MAX_ANCHORS:,} of them"),
     (explanation("reorgs-and-confirmations"), f"up to {MAX_CONFIRMATIONS:,}"),
-    (explanation("reorgs-and-confirmations"), f"{SAFE_CONFIRMATIONS} blocks replace `safe`"),
-    (explanation("reorgs-and-confirmations"), f"{FINALIZED_CONFIRMATIONS} blocks replace `finalized`"),
+    (explanation("reorgs-and-confirmations"), f"{DEFAULT_TAG_BLOCKS['safe']} blocks replace `safe`"),
+    (explanation("reorgs-and-confirmations"), f"{DEFAULT_TAG_BLOCKS['finalized']} blocks replace `finalized`"),
     (explanation("reorgs-and-confirmations"), f"while the head advances by {NOT_YET_BLOCKS} blocks"),
     (explanation("reliability"), f"its keys live {TTL_SECONDS} s"),
     (explanation("reliability"), f"others after {ABANDONED_MILLISECONDS / 1000:g} s"),
@@ -136,7 +136,7 @@ PHRASES: list[tuple[str, str]] = [
     (decision("0005-chain-proofs"), f"pieces of up to {MAX_PIECE_BLOCKS} blocks"),
     (how_to("backfill"), f"without a heartbeat for {HEARTBEAT_TIMEOUT_SECONDS:g} s"),
     (how_to("backfill"), f"listed for {job_queue.RETENTION_SECONDS / DAY:g} days"),
-    (how_to("finality-for-money"), f"{FINALIZED_CONFIRMATIONS} and {SAFE_CONFIRMATIONS} blocks"),
+    (how_to("finality-for-money"), f"{DEFAULT_TAG_BLOCKS['finalized']} and {DEFAULT_TAG_BLOCKS['safe']} blocks"),
     (how_to("finality-for-money"), f"or after {NOT_YET_BLOCKS} blocks without an answer"),
     (how_to("finality-for-money"), f"The maximum is {MAX_CONFIRMATIONS:,}"),
     (how_to("ordered-processing"), f"about {LAST_RETRY_HOURS} hours later with the default schedule"),

@@ -22,6 +22,9 @@ from tests.support.pipeline import (
 from tests.support.receivers import Received
 from tests.support.waiting import eventually
 
+SCROLL = 534_352
+"""Has its own number of blocks for a tag without a block."""
+
 
 def final(received: list[Received]) -> list[Log]:
     """The logs that were told to be final: each after its original, which was not taken back."""
@@ -104,13 +107,14 @@ def test_logs_that_survive_a_reorg_are_final_and_those_that_do_not_never_are(pip
         assert kinds.count("log.finalized") >= 22
 
 
-def test_on_a_chain_without_finality_64_blocks_stand_for_it(pipeline: Pipeline) -> None:
-    with running_devchain(chain_id=1351, logs_per_block=1) as chain:
+@pytest.mark.parametrize(("chain_id", "blocks"), [(1351, 64), (SCROLL, 256)])
+def test_on_a_chain_without_finality_blocks_stand_for_it(pipeline: Pipeline, chain_id: int, blocks: int) -> None:
+    with running_devchain(chain_id=chain_id, logs_per_block=1) as chain:
         chain.set_fault("unsupported_tags")
-        pipeline.start(*chain_option(1351, chain.ws_url))
-        pipeline.add_endpoint(1351, "--notify", "finalized")
-        chain.mine(70)
-        wanted = final_on(chain, 64)
+        pipeline.start(*chain_option(chain_id, chain.ws_url))
+        pipeline.add_endpoint(chain_id, "--notify", "finalized")
+        chain.mine(blocks + 6)
+        wanted = final_on(chain, blocks)
         eventually(lambda: len(pipeline.receiver.received) >= len(wanted), 30, "the final logs")
         told = [body(message) for message in pipeline.receiver.received]
         assert {(each["data"]["block_hash"], each["data"]["log_index"]) for each in told} == wanted

@@ -11,6 +11,7 @@ from hookfarm.backfill import state
 from hookfarm.backfill.plan import BackfillPlan, BackfillRequest, narrowed
 from hookfarm.backfill.run import MAX_QUEUED, BackfillRun
 from hookfarm.backfill.state import Progress
+from hookfarm.chain.profiles import DEFAULT_TAG_BLOCKS
 from hookfarm.config import ChainConfig
 from hookfarm.delivery_queue import StoredLog
 from hookfarm.delivery_queue.job import ClaimedJob, Job, decode_job
@@ -143,7 +144,7 @@ def process_stream(client: Any, redis_url: str, endpoint: Endpoint) -> int:
             if entry.entry_id in done.conflicts
         ]
         enqueued += done.enqueued + delivery_queue.enqueue_results(connection, again).enqueued
-    while (confirmed := delivery_queue.enqueue_confirmed(connection, CHAIN)) != (0, ()):
+    while (confirmed := delivery_queue.enqueue_confirmed(connection, CHAIN, DEFAULT_TAG_BLOCKS)) != (0, ()):
         enqueued += confirmed.enqueued + sum(
             notifications.enqueue_finalized(connection, index, confirmed.final_blocks)
         )

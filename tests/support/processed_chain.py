@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 
 from hookfarm import delivery_queue
+from hookfarm.chain.profiles import DEFAULT_TAG_BLOCKS
 from hookfarm.delivery_queue import FinalityUpdate
 from hookfarm.delivery_queue.job import ClaimedJob
 from hookfarm.event_stream import StreamReader
@@ -78,7 +79,7 @@ class Chain:
         self.confirm()
 
     def confirm(self) -> int:
-        return delivery_queue.enqueue_confirmed(self.connection, CHAIN).enqueued
+        return delivery_queue.enqueue_confirmed(self.connection, CHAIN, DEFAULT_TAG_BLOCKS).enqueued
 
     def pop(self) -> ClaimedJob:
         claimed = take(self.connection)
@@ -118,7 +119,7 @@ class FinalChain(Chain):
         self.confirm()
 
     def confirm(self) -> int:
-        confirmed = delivery_queue.enqueue_confirmed(self.connection, CHAIN)
+        confirmed = delivery_queue.enqueue_confirmed(self.connection, CHAIN, DEFAULT_TAG_BLOCKS)
         return confirmed.enqueued + sum(
             notifications.enqueue_finalized(self.connection, self.index, confirmed.final_blocks)
         )

@@ -62,7 +62,8 @@ export class Chains {
 function chainRow(id) {
   const cells = HEADS.map(() => h("span", {}));
   const detail = h("ul", { class: "nodes", "aria-label": `Nodes of chain ${id}` });
-  const below = h("tr", { hidden: true }, h("td", { colspan: HEADS.length }, detail));
+  const proof = h("p", { class: "muted" });
+  const below = h("tr", { hidden: true }, h("td", { colspan: HEADS.length }, proof, detail));
   const open = h("button", { class: "quiet", type: "button", "aria-expanded": "false" }, "–");
   open.addEventListener("click", () => {
     below.hidden = !below.hidden;
@@ -77,7 +78,7 @@ function chainRow(id) {
       stateOf(chain),
       count(chain.head),
       count(chain.lag_blocks),
-      chain.unsupported_tags?.includes("finalized") ? "no tag" : count(chain.finalized),
+      finalizedOf(chain),
       count(chain.events_published),
       rate(chain.rpc_requests_per_block),
     ];
@@ -89,6 +90,8 @@ function chainRow(id) {
     const usable = nodes.filter((node) => !isUnusable(node)).length;
     text(open, nodes.length ? `${count(usable)} of ${count(nodes.length)}` : "–");
     attribute(open, "class", usable < nodes.length ? "quiet some" : "quiet");
+    text(proof, chain.proof ?? "");
+    attribute(cells[0], "title", [chain.name, chain.proof].filter(Boolean).join(": "));
     attribute(open, "title", nodes.map(describe).join("\n"));
     attribute(open, "aria-label", `Nodes of chain ${id}: ${usable} of ${nodes.length} usable`);
     open.disabled = !nodes.length;
@@ -102,6 +105,12 @@ function stateOf(chain) {
   if (!chain.catch_up) return ["at the head", "pill good"];
   const { blocks_per_second: speed, remaining_ms: left } = chain.catch_up;
   return [`catching up, ${rate(speed)} blocks/s, ${duration(left)} left`, "pill warn"];
+}
+
+function finalizedOf(chain) {
+  if (!chain.unsupported_tags?.includes("finalized")) return count(chain.finalized);
+  const confirmations = chain.tag_confirmations?.finalized;
+  return confirmations ? `no tag (${count(confirmations)})` : "no tag";
 }
 
 const isUnusable = (node) => ["cooldown", "wrong_chain", "over_budget"].includes(node.state);

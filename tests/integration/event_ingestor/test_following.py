@@ -10,6 +10,7 @@ from hookfarm.event_ingestor import telemetry
 from hookfarm.event_ingestor.telemetry import report
 from hookfarm.event_stream import Checkpoint
 from tests.support.ingestor import CHAIN, EVENTS, TRANSPORTS, Published, canonical, running_ingestor, url_of
+from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
 
 
@@ -162,6 +163,21 @@ def test_a_chain_without_safe_and_finalized_blocks_tells_none_and_goes_on(
         eventually(lambda: published.heads() == none, what="it being told that there are none")
     said = [record for record in caplog.records if record.message == "tag not supported"]
     assert len(said) == 2, "once for each tag"
+
+
+def test_a_tag_that_never_has_a_block_on_a_known_chain_is_given_up_at_once(
+    redis_server: RedisServer, redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    polygon = 137
+    published = Published(redis_server, polygon)
+    with running_devchain(chain_id=polygon) as devchain:
+        devchain.set_fault("unsupported_tags", shown="null")
+        with running_ingestor(polygon, devchain.ws_url, redis_url):
+            devchain.mine(1)
+            none = {"latest": 1, "no_safe": 1}
+            eventually(lambda: published.heads() == none, what="no safe block, while finalized may still come")
+    [said] = [record for record in caplog.records if record.message == "tag not supported"]
+    assert vars(said)["fields"]["confirmations"] == 32
 
 
 NOT_FOUND = {"code": -39001, "message": "finalized block not found"}

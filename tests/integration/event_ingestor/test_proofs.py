@@ -63,9 +63,11 @@ def test_a_chain_whose_bloom_never_changes_is_followed(
 ) -> None:
     devchain.set_fault("constant_blooms", shown=shown)
     devchain.mine(100)
-    with running_ingestor(CHAIN, url_of(devchain, transport), redis_url, from_block=1):
+    with running_ingestor(CHAIN, url_of(devchain, transport), redis_url, from_block=1) as ingestor:
         published.wait_for(devchain)
         asked = devchain.stats()["methods"][RECEIPTS]
+        assert report([ingestor.slot])["chains"][0]["verify"] == "bloom"
+        eventually(lambda: report([ingestor.slot])["chains"][0]["blooms"] == "constant", what="it being shown")
         devchain.mine(5)
         published.wait_for(devchain)
         assert devchain.stats()["methods"][RECEIPTS] == asked <= 4, "once for each piece that is read at once"
@@ -85,8 +87,8 @@ def test_logs_that_the_bloom_omits_are_published_counted_and_said_once(
     with running_ingestor(CHAIN, url_of(devchain, transport), redis_url, from_block=1) as ingestor:
         devchain.mine(60)
         published.wait_for(devchain)
+        eventually(lambda: report([ingestor.slot])["chains"][0]["blocks_beyond_bloom"] == 60, what="all counted")
         [chain] = report([ingestor.slot])["chains"]
-        assert chain["blocks_beyond_bloom"] == 60
         assert chain["blocks_repaired"] == 0
     assert published.entries() == canonical(devchain)
     assert sum(record.message == "logs beyond the bloom" for record in caplog.records) == 1

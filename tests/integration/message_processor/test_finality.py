@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from hookfarm import delivery_queue
+from hookfarm.chain.profiles import DEFAULT_TAG_BLOCKS
 from hookfarm.delivery_queue.job import ClaimedJob
 from hookfarm.matching import notifications
 from hookfarm.matching.payload import webhook_id
@@ -277,7 +278,7 @@ def test_many_logs_of_one_block_are_finalized_in_batches(chain: FinalChain) -> N
     chain.feed(*(log(10, index=i) for i in range(250)))
     chain.drain()
     chain.head(20, finalized=10)
-    [final] = delivery_queue.enqueue_confirmed(chain.connection, CHAIN).final_blocks
+    [final] = delivery_queue.enqueue_confirmed(chain.connection, CHAIN, DEFAULT_TAG_BLOCKS).final_blocks
     assert list(notifications.enqueue_finalized(chain.connection, chain.index, [final])) == [100, 100, 50]
     assert chain.drain() == ["log.finalized"] * 250
     assert chain.left() == []
@@ -287,7 +288,7 @@ def test_a_processor_that_dies_half_way_leaves_the_rest_to_the_next(chain: Final
     chain.feed(*(log(10, index=i) for i in range(150)))
     chain.drain()
     chain.head(20, finalized=10)
-    confirmed = delivery_queue.enqueue_confirmed(chain.connection, CHAIN)
+    confirmed = delivery_queue.enqueue_confirmed(chain.connection, CHAIN, DEFAULT_TAG_BLOCKS)
     next(notifications.enqueue_finalized(chain.connection, chain.index, confirmed.final_blocks))
     chain.read_final(block(10))
     chain.confirm()

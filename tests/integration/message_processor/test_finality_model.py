@@ -13,6 +13,7 @@ import orjson
 import pytest
 
 from hookfarm import delivery_queue
+from hookfarm.chain.profiles import DEFAULT_TAG_BLOCKS
 from hookfarm.delivery_queue import EntryResult
 from hookfarm.delivery_queue.job import ClaimedJob
 from hookfarm.matching import notifications
@@ -93,7 +94,7 @@ class World:
 
     def confirm(self) -> None:
         """A processor that may die on the way."""
-        confirmed = delivery_queue.enqueue_confirmed(self.chain.connection, CHAIN)
+        confirmed = delivery_queue.enqueue_confirmed(self.chain.connection, CHAIN, DEFAULT_TAG_BLOCKS)
         for _ in notifications.enqueue_finalized(self.chain.connection, self.chain.index, confirmed.final_blocks):
             if self.chance.random() < 0.3:
                 return

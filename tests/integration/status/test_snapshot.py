@@ -85,6 +85,28 @@ def test_a_chain_has_its_lag_its_heads_and_what_it_is_doing(client: Any) -> None
     assert (chain["ready"], chain["reason"]) == (True, "")
     assert chain["catch_up"] == {"blocks_per_second": 2.0, "remaining_ms": 5000}
     assert "checkpoint_at" not in chain
+    assert (chain["name"], chain["tag_confirmations"]) == ("", {"safe": 32, "finalized": 64})
+    assert chain["proof"] is None, "the report of an older farm"
+
+
+def test_what_is_proven_on_a_chain_depends_on_its_newest_block_and_on_what_was_learned(client: Any) -> None:
+    def proof(**values: Any) -> str:
+        row = {**INGESTOR["chains"][0], "chain_id": 137, "verify": "bloom", "blocks_beyond_bloom": 0, **values}
+        readiness.publish(client, keys.EVENT_INGESTOR, {"chains": [row]})
+        [chain] = status.take_snapshot(client)["chains"]
+        assert chain["name"] == "Polygon PoS"
+        return chain["proof"] or ""
+
+    assert "if the bloom omits it (state syncs) or its" in proof(blooms="used")
+    assert "if its address" in proof(blooms="used", checkpoint=80_084_800)
+    assert "all headers have the same bloom" in proof(blooms="constant")
+    assert "verify=contiguous ignores blooms" in proof(blooms="used", verify="contiguous")
+
+
+def test_a_configured_chain_without_a_report_has_its_name_and_no_proof() -> None:
+    [chain] = status.with_configured([], [10])
+    assert (chain["name"], chain["proof"]) == ("OP Mainnet", None)
+    assert chain["tag_confirmations"] == {"safe": 192, "finalized": 384}
 
 
 def test_at_its_head_a_chain_is_not_late_however_old_its_last_block_is(client: Any) -> None:

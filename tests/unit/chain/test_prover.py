@@ -6,12 +6,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hookfarm.chain.block import Block
-from hookfarm.chain.completeness import SATURATED_BLOOM, WHOLE_BLOOM_SINCE
+from hookfarm.chain.completeness import SATURATED_BLOOM
 from hookfarm.chain.prover import BEYOND_BLOOM, CONSTANT_BLOOM, RENUMBERED, Prover, halves
 from hookfarm.chain.rpc import Incomplete, Refused
 from hookfarm.errors import ChainUnavailable
@@ -25,6 +26,10 @@ from tests.support.chain_samples import (
 )
 from tests.support.fake_node import FakeNode
 
+ETHEREUM, POLYGON, FILECOIN, HYPEREVM, STABLE = 1, 137, 314, 999, 988
+UNLISTED = 4711
+"""A chain without a profile."""
+
 
 def run(scenario: Callable[[], Awaitable[list[Block]]]) -> list[Block]:
     async def inner() -> list[Block]:
@@ -35,7 +40,7 @@ def run(scenario: Callable[[], Awaitable[list[Block]]]) -> list[Block]:
 
 def by_hash(node: FakeNode, *numbers: int, verify: str = "bloom") -> list[Block]:
     headers = [node.header_of(number) for number in numbers]
-    return run(lambda: Prover(1, verify).blocks(node, headers))
+    return run(lambda: Prover(UNLISTED, verify).blocks(node, headers))
 
 
 def logs_in(blocks: list[Block]) -> list[int]:
@@ -113,7 +118,7 @@ def test_a_round_number_of_logs_without_a_bloom_comes_from_receipts_one_by_one()
 def test_a_node_that_refuses_logs_is_asked_for_receipts(supported: bool) -> None:
     node = Refusing(logs=6)
     node.receipts_supported = supported
-    prover = Prover(1)
+    prover = Prover(UNLISTED)
     assert logs_in(run(lambda: prover.blocks(node, [node.header_of(4), node.header_of(5)]))) == [6, 6]
     assert (prover.repaired, prover.beyond_bloom) == (0, 0)
     assert logs_in(range_of(node, 4, 9)) == [6] * 6
@@ -136,7 +141,7 @@ def beyond_bloom(node: FakeNode, number: int) -> list[dict[str, Any]]:
 
 
 def test_logs_beyond_the_bloom_on_which_logs_and_receipts_agree_are_taken_and_said_once() -> None:
-    node, prover = FakeNode(logs=3), Prover(1)
+    node, prover = FakeNode(logs=3), Prover(UNLISTED)
     for number in (5, 7):
         beyond_bloom(node, number)
     headers = [node.header_of(number) for number in (5, 6, 7)]
@@ -205,7 +210,7 @@ def test_a_missing_log_is_not_made_up_for_by_one_beyond_the_bloom() -> None:
 
 
 def test_only_logs_of_the_system_are_taken_under_a_bloom_of_zeros_if_the_receipts_have_them() -> None:
-    node, prover = FakeNode(logs=3), Prover(1)
+    node, prover = FakeNode(logs=3), Prover(UNLISTED)
     node.chain[5] = (replace(node.header_of(5), logs_bloom=ZERO_BLOOM), node.chain[5][1])
     assert logs_in(run(lambda: prover.blocks(node, [node.header_of(4), node.header_of(5)]))) == [3, 3]
     assert prover.notices == [(BEYOND_BLOOM, 5)]
@@ -216,7 +221,7 @@ OTHER_BLOOM = "0x" + "00" * 200 + "ff" * 56
 
 @pytest.mark.parametrize("bloom", [SATURATED_BLOOM, OTHER_BLOOM])
 def test_a_bloom_that_never_changes_is_none(bloom: str) -> None:
-    node, prover = FakeNode(logs=3), Prover(314)
+    node, prover = FakeNode(logs=3), Prover(UNLISTED)
     node.chain[8] = full_block(8, 0)
     hide_blooms(node, bloom)
     assert logs_in(run(lambda: prover.blocks(node, [node.header_of(n) for n in (7, 8, 9)]))) == [3, 0, 3]
@@ -234,6 +239,54 @@ def test_a_bloom_that_other_blocks_lack_is_a_proof_even_if_logs_and_receipts_agr
         by_hash(node, 5)
 
 
+def test_logs_beyond_a_bloom_that_is_known_to_be_whole_are_refused() -> None:
+    node = FakeNode(logs=3)
+    beyond_bloom(node, 5)
+    with pytest.raises(Incomplete, match="set bits that the header's bloom lacks"):
+        run(lambda: Prover(ETHEREUM).blocks(node, [node.header_of(5)]))
+
+
+@pytest.mark.parametrize("bloom", [ZERO_BLOOM, SATURATED_BLOOM, None])
+def test_a_constant_or_absent_bloom_is_refused_where_blooms_are_known_to_be_whole(bloom: str | None) -> None:
+    node = FakeNode(logs=3)
+    hide_blooms(node, bloom)
+    with pytest.raises(Incomplete):
+        run(lambda: Prover(ETHEREUM).blocks(node, [node.header_of(5)]))
+
+
+def test_a_bloom_of_zeros_proves_an_empty_block_where_blooms_are_known_to_be_whole() -> None:
+    node = FakeNode(logs=0)
+    for chain_id, calls in ((ETHEREUM, ["eth_getLogs"]), (UNLISTED, ["eth_getLogs", "eth_getBlockByHash"])):
+        node.requests.clear()
+        assert logs_in(run(lambda: Prover(chain_id).blocks(node, [node.header_of(5)]))) == [0]  # noqa: B023
+        assert [[call[0] for call in each] for each in node.requests] == [calls]
+
+
+def test_a_chain_known_for_blooms_that_prove_nothing_costs_no_request_to_find_out() -> None:
+    node, prover = FakeNode(logs=3), Prover(FILECOIN)
+    hide_blooms(node, SATURATED_BLOOM)
+    assert logs_in(run(lambda: prover.blocks(node, [node.header_of(n) for n in (7, 8, 9)]))) == [3, 3, 3]
+    assert node.asked("eth_getBlockReceipts") == 0
+    assert prover.notices == []
+
+
+def test_system_logs_of_a_known_chain_are_taken_from_its_first_block_on_if_the_receipts_have_them() -> None:
+    node, prover = FakeNode(logs=3), Prover(HYPEREVM)
+    node.chain[5] = (replace(node.header_of(5), logs_bloom=ZERO_BLOOM), node.chain[5][1])
+    assert logs_in(run(lambda: prover.blocks(node, [node.header_of(5)]))) == [3]
+    assert (prover.beyond_bloom, node.asked("eth_getBlockReceipts")) == (1, 1)
+
+
+def test_logs_of_a_chain_with_wrong_indices_are_numbered_by_their_order_and_proven_by_the_bloom() -> None:
+    node = FakeNode(logs=3)
+    of, logs = node.chain[5]
+    node.answered[5] = [{**each, "logIndex": hex(index)} for each, index in zip(logs, (0, 0, 7), strict=True)]
+    [block] = run(lambda: Prover(STABLE).blocks(node, [of]))
+    assert [orjson.loads(event)["log_index"] for event in block.events] == [0, 1, 2]
+    node.answered[5] = node.answered[5][:2]
+    assert logs_in(run(lambda: Prover(STABLE).blocks(node, [of]))) == [3], "the bloom shows the missing log"
+
+
 def test_an_announced_block_is_one_request_and_only_its_number_is_trusted() -> None:
     node = FakeNode(logs=3)
     assert logs_in(canonical(node, 5, hint=node.header_of(5).block_hash)) == [3]
@@ -243,7 +296,7 @@ def test_an_announced_block_is_one_request_and_only_its_number_is_trusted() -> N
 
 
 def canonical(node: FakeNode, *numbers: int, hint: str = "") -> list[Block]:
-    return run(lambda: Prover(1).canonical(node, numbers, hint))
+    return run(lambda: Prover(UNLISTED).canonical(node, numbers, hint))
 
 
 def test_an_announced_block_that_the_node_does_not_have_is_unavailable() -> None:
@@ -306,18 +359,20 @@ def test_contiguous_does_not_look_at_blooms() -> None:
 def test_polygon_is_known_for_logs_that_its_old_blooms_leave_out() -> None:
     node = FakeNode(logs=3)
     node.answered[5] = [*node.chain[5][1], log(node.header_of(5), 3, transaction=9, topic=7)]
-    assert logs_in(run(lambda: Prover(137).blocks(node, [node.header_of(5)]))) == [4]
+    assert logs_in(run(lambda: Prover(POLYGON).blocks(node, [node.header_of(5)]))) == [4]
     assert node.asked("eth_getBlockReceipts") == 0
     node.answered[5] = []
-    assert logs_in(run(lambda: Prover(137).blocks(node, [node.header_of(5)]))) == [3], "an empty answer is doubted"
+    assert logs_in(run(lambda: Prover(POLYGON).blocks(node, [node.header_of(5)]))) == [3], (
+        "an empty answer is doubted"
+    )
 
 
 def test_the_blooms_of_polygon_are_whole_since_they_have_the_logs_of_state_syncs() -> None:
-    node, number = FakeNode(logs=3), WHOLE_BLOOM_SINCE[137]
+    node, number = FakeNode(logs=3), 80_084_800
     node.chain[number] = full_block(number, 3)
     of, logs = node.chain[number]
     node.answered[number] = [*logs, log(of, 3, transaction=9, topic=7)]
-    assert logs_in(run(lambda: Prover(137).blocks(node, [of]))) == [3], "those of the receipts"
+    assert logs_in(run(lambda: Prover(POLYGON).blocks(node, [of]))) == [3], "those of the receipts"
 
 
 def test_receipts_are_asked_for_instead_of_logs_where_so_wished() -> None:
@@ -339,7 +394,7 @@ def test_none_takes_what_comes() -> None:
 
 
 def range_of(node: FakeNode, first: int, last: int, verify: str = "bloom") -> list[Block]:
-    return run(lambda: Prover(1, verify).range(node, first, last))
+    return run(lambda: Prover(UNLISTED, verify).range(node, first, last))
 
 
 def test_ranges_at_once_prove_one_block_per_turn_of_the_loop() -> None:

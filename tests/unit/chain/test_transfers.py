@@ -18,6 +18,8 @@ from tests.support.chain_samples import bloom_of, log, raw_header, word
 from tests.support.fake_node import FakeNode
 
 SENDER, RECIPIENT, CREATED = "0x" + "Aa" * 20, "0x" + "Bb" * 20, "0x" + "Cc" * 20
+UNLISTED = 4711
+"""A chain without a profile."""
 WHOLE_NUMBER = 5
 
 
@@ -64,7 +66,7 @@ def node_with(
 def canonical(
     node: FakeNode, numbers: Sequence[int] = (WHOLE_NUMBER,), hint: int | None = None, verify: str = "bloom"
 ) -> list[Block]:
-    prover = Prover(1, verify)
+    prover = Prover(UNLISTED, verify)
     prover.transfers = True
     return asyncio.run(prover.canonical(node, numbers, "" if hint is None else node.header_of(hint).block_hash))
 
@@ -87,7 +89,7 @@ def test_a_transaction_with_a_value_that_succeeded_is_a_transfer() -> None:
     [transfer] = transfers_of(block)
     assert transfer == {
         "kind": "transfer",
-        "chain_id": 1,
+        "chain_id": UNLISTED,
         "block_number": 5,
         "block_hash": block.header.block_hash,
         "block_timestamp": block.header.timestamp,
@@ -155,7 +157,7 @@ def test_a_block_with_another_hash_than_the_announced_one_takes_two_requests() -
 
 def test_without_transfers_nothing_is_asked_for_them() -> None:
     node = node_with()
-    [block] = asyncio.run(Prover(1).canonical(node, (5,), node.header_of(5).block_hash))
+    [block] = asyncio.run(Prover(UNLISTED).canonical(node, (5,), node.header_of(5).block_hash))
     assert (block.transfers, block.entries) == (None, block.events)
     assert [[call[0] for call in calls] for calls in node.requests] == [["eth_getBlockByNumber", "eth_getLogs"]]
 
@@ -347,7 +349,7 @@ def test_what_is_too_large_an_answer_is_asked_for_in_halves(most: int) -> None:
 
 def test_ranges_have_their_transfers_and_are_short() -> None:
     node = node_with(2, numbers=range(1, 21))
-    prover = Prover(1)
+    prover = Prover(UNLISTED)
     prover.transfers = True
     assert prover.max_blocks(node) == MAX_WHOLE_BLOCKS
     blocks = asyncio.run(prover.range(node, 1, 20))

@@ -16,8 +16,9 @@ HELP_TEXT = re.compile(r"[A-Z].*\.( \[default: .+\])?", re.DOTALL)
 
 def leaves(command: click.Command, *names: str) -> Iterator[tuple[str, ...]]:
     """The commands that do something, by what is typed."""
-    if not isinstance(command, click.Group):
+    if not isinstance(command, click.Group) or command.invoke_without_command:
         yield names
+    if not isinstance(command, click.Group):
         return
     for name, part in command.commands.items():
         yield from leaves(part, *names, name)
@@ -48,6 +49,12 @@ def test_every_option_has_a_help_text_that_is_a_sentence(names: tuple[str, ...])
     options = [parameter for parameter in find(names).params if isinstance(parameter, click.Option)]
     texts = {option.opts[-1]: option.help or "" for option in options}
     assert {name: text for name, text in texts.items() if not re.fullmatch(HELP_TEXT, text)} == {}
+
+
+def test_options_in_front_of_a_subcommand_of_chains_are_refused() -> None:
+    refused = CliRunner().invoke(cli, ["chains", "--json", "list"], prog_name="hookfarm")
+    assert refused.exit_code == 2
+    assert "options belong after the subcommand: chains list" in refused.output
 
 
 @pytest.mark.parametrize("name", COMMANDS)
