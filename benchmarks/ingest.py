@@ -55,8 +55,7 @@ from hookfarm.farm.child import Child
 from hookfarm.farm.scoreboard import Scoreboard
 from hookfarm.outage import Outage
 from hookfarm.store import keys
-from hookfarm.store.clients import async_client
-from hookfarm.store.retrying import RetryingClient
+from hookfarm.store.clients import RetryingClient, async_client
 
 WHOLE, INGESTOR, TIP, FAST = SCENARIOS = ("whole", "ingestor", "tip", "fast")
 CHECKS = {"every_check": "bloom", "no_check": "none"}

@@ -30,8 +30,8 @@ import psutil
 from support import program, report
 
 from hookfarm.event_stream import StreamEntry
+from hookfarm.event_stream.event_json import read_event
 from hookfarm.matching.decoder import DecodedLogs
-from hookfarm.matching.entry import read_event
 from hookfarm.matching.index import Index
 from hookfarm.matching.notifications import process_entry
 from hookfarm.message_processor.process import GC_THRESHOLD

@@ -13,7 +13,7 @@ from hookfarm.api.openapi import described
 from hookfarm.api.requests import EndpointId, OptionalJsonObject
 from hookfarm.api.responses import Problem, json_response
 from hookfarm.errors import Conflict, InvalidInput
-from hookfarm.http_client.tls import tls_context
+from hookfarm.http_client.connections import tls_context
 from hookfarm.records import Endpoint, Subscription
 from hookfarm.records.fields import BYTES32, hex_text, refuse_unknown, text
 from hookfarm.sample_webhooks import webhooks

@@ -47,7 +47,7 @@ from hookfarm.event_stream import (
 from hookfarm.matching.index import Index
 from hookfarm.rates import SlidingRate
 from hookfarm.store import keys
-from hookfarm.store.retrying import RetryingClient
+from hookfarm.store.clients import RetryingClient
 
 MAX_QUEUED = 5_000
 """Jobs in the endpoint's backfill queue at which reading pauses: 5 MB, 10 MB with follow-ups."""

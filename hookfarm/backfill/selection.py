@@ -18,8 +18,8 @@ from hookfarm.chain.block import Block
 from hookfarm.chain.filtered_reader import LogCriteria, build_criteria
 from hookfarm.delivery_queue import EntryResult, FollowUp, HistoryUpdate
 from hookfarm.event_stream import StreamEntry
+from hookfarm.event_stream.event_json import read_event
 from hookfarm.matching import history, notifications
-from hookfarm.matching.entry import read_event
 from hookfarm.matching.filters import restrictions
 from hookfarm.matching.history import History
 from hookfarm.matching.index import Index

@@ -18,7 +18,7 @@ from hookfarm.store import keys
 if TYPE_CHECKING:
     import redis.asyncio
 
-    from hookfarm.store.retrying import RetryingClient
+    from hookfarm.store.clients import RetryingClient
 
 SYNC_SECONDS = 1.0
 CLOSE_SECONDS = 1.0

@@ -187,7 +187,7 @@ class Node:
     ) -> list[Any]:
         """Return the results of `calls` and `tags`; if the node is slow, perhaps another node's, of `calls` only.
 
-        `is_right` tells whether those will do: the nodes may see different blocks at the head.
+        `is_right` returns whether those are the right ones: the nodes may have different blocks at the head.
         """
         own = self.request_all([*calls, *tags])
         return await own if self.hedge is None else await self.hedge.first(own, calls, is_right)

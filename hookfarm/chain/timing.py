@@ -22,7 +22,7 @@ _HEADS_REMEMBERED = 16
 _LATENCIES_REMEMBERED = 128
 LATENCIES_NEEDED = 20
 SLOW_QUANTILE = 0.95
-MAX_HEDGES_AT_ONCE = 3.0
+MAX_HEDGE_CREDIT = 3.0
 """Hedged requests that a fast node saves up for a slow minute."""
 
 
@@ -104,7 +104,7 @@ class HedgeTiming:
     def record(self, seconds: float) -> None:
         """Record a finished request: its duration, or the time until the other node answered."""
         self._seconds.append(seconds)
-        self._credit = min(self._credit + self._share, MAX_HEDGES_AT_ONCE)
+        self._credit = min(self._credit + self._share, MAX_HEDGE_CREDIT)
 
     @property
     def slow_after(self) -> float | None:

@@ -72,8 +72,7 @@ def chains(context: click.Context, /, as_json: bool, config_file: Path | None, *
     if context.invoked_subcommand is None:
         _show(as_json, config_file, **options)
     elif as_json or config_file or any(options.values()):
-        problem = f"options stand before {context.invoked_subcommand}; give them after it"
-        raise InvalidInput("chains", problem)
+        raise click.UsageError(f"options belong after the subcommand: chains {context.invoked_subcommand} …")
 
 
 @chains.command("list")

@@ -33,7 +33,7 @@ from hookfarm.cli.output import columns, print_json, progress_bar, track
 from hookfarm.config import Config
 from hookfarm.deliveries.endpoint_stats import endpoint_views, read_windows
 from hookfarm.errors import InvalidInput
-from hookfarm.http_client.tls import tls_context
+from hookfarm.http_client.connections import tls_context
 from hookfarm.records import Endpoint, Subscription
 from hookfarm.records.fields import BYTES32, hex_value
 from hookfarm.registry import listing

@@ -75,7 +75,7 @@ class ChainConfig:
         return self.nodes[place] if place < len(self.nodes) else NodeConfig()
 
 
-VERIFICATIONS = ("bloom", "contiguous", "receipts", "none", "receipts-root")
+VERIFICATIONS = ("bloom", "contiguous", "receipts", "receipts-root", "none")
 CHAIN_SETTINGS: Mapping[str, Callable[[Any], Any]] = {
     "verify": one_of(*VERIFICATIONS),
     "requests_per_second": rate,

@@ -17,8 +17,7 @@ from hookfarm.errors import Conflict, NotFound
 from hookfarm.event_stream.remembered_blocks import Checkpoint, ReorgWindow, StreamBlock, block_row
 from hookfarm.records.operational import CHAIN_BLOCK_ACCEPTED
 from hookfarm.store import keys
-from hookfarm.store.clients import Argument
-from hookfarm.store.retrying import RetryingClient
+from hookfarm.store.clients import Argument, RetryingClient
 from hookfarm.store.scripts import Script
 from hookfarm.timestamps import format_seconds
 

@@ -13,11 +13,10 @@ from collections.abc import Callable, Sequence
 from ssl import SSLError
 
 from hookfarm.event_loop import READABLE, WRITABLE, Timer
-from hookfarm.http_client.connections import Connection, ConnectionPool, origin_of
+from hookfarm.http_client.connections import RECEIVE_BYTES, Connection, ConnectionPool, TlsSocket, origin_of
 from hookfarm.http_client.outcome import Response, Result, TransportError
 from hookfarm.http_client.resolver import Resolver, Waiter
 from hookfarm.http_client.response import BadResponse, ResponseReader
-from hookfarm.http_client.tls import RECEIVE_BYTES, TlsSocket
 from hookfarm.security.ssrf import AddressRefused, IPAddress, IPNetwork, NameNotResolved, Target, check
 
 MAX_ADDRESSES = 16

@@ -22,9 +22,9 @@ from hookfarm.errors import CouldNotBoot
 from hookfarm.farm.child import Child
 from hookfarm.farm.scoreboard import Slot, State
 from hookfarm.keeper import telemetry
-from hookfarm.keeper.readiness_check import UNREADY_GRACE_SECONDS, ServiceReadiness, backoffs, check
 from hookfarm.outage import Outage
 from hookfarm.status import readiness
+from hookfarm.status.readiness import UNREADY_GRACE_SECONDS, ServiceReadiness, backoffs, check
 from hookfarm.store import server_checks
 from hookfarm.store.clients import command_client
 

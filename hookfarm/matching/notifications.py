@@ -25,10 +25,9 @@ from hookfarm.delivery_queue import (
 from hookfarm.delivery_queue.job import Job
 from hookfarm.errors import InvalidInput
 from hookfarm.event_stream import StreamEntry
-from hookfarm.event_stream.event_json import recognise_log
+from hookfarm.event_stream.event_json import load_recognised_log, parse_entry, recognise_log
 from hookfarm.matching import history, payload
 from hookfarm.matching.decoder import DecodedLogs, WebhookEventField
-from hookfarm.matching.entry import load_recognised_log, parse_entry
 from hookfarm.matching.history import History, NotifiedEndpoint, Transition
 from hookfarm.matching.index import Index, Match
 from hookfarm.matching.transfers import decoded_logs_of

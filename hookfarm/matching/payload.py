@@ -14,8 +14,6 @@ LOG_REMOVED = "log.removed"
 LOG_FINALIZED = "log.finalized"
 TRANSFER = "transfer"
 """Replaces `log` in the event type of a transfer."""
-MAX_TIMESTAMP = 253_402_300_799
-"""9999-12-31T23:59:59Z, the last second that ISO 8601 writes with a four-digit year."""
 
 
 def event_type(event: ChainEvent, log_type: str) -> str:

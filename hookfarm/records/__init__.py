@@ -14,7 +14,15 @@ from hookfarm.records.endpoints import (
     endpoint_from_stored,
     parse_endpoint,
 )
-from hookfarm.records.events import KINDS, ChainEvent, Event, parse_chain_event, parse_event
+from hookfarm.records.events import (
+    KINDS,
+    ChainEvent,
+    Event,
+    Transfer,
+    parse_chain_event,
+    parse_event,
+    parse_transfer,
+)
 from hookfarm.records.fields import MAX_UINT64, new_endpoint_id, new_subscription_id
 from hookfarm.records.subscriptions import (
     CONFIRMATION_TAGS,
@@ -28,7 +36,6 @@ from hookfarm.records.subscriptions import (
     parse_subscription,
     subscription_json,
 )
-from hookfarm.records.transfers import Transfer, parse_transfer
 
 __all__ = [
     "CONFIRMATION_TAGS",

@@ -4,8 +4,8 @@ A snapshot is JSON: the status of each service, the depths of each hop, and rate
 about forty commands of constant time.
 """
 
+from hookfarm.rates import Rates
 from hookfarm.status.chains import ChainStatus, with_configured
-from hookfarm.status.rates import Rates
 from hookfarm.status.readiness import STALE_MS, ServiceStatus, is_stale
 from hookfarm.status.snapshot import Snapshot, take_snapshot, take_snapshot_async
 

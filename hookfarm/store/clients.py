@@ -10,11 +10,13 @@ There are two kinds, because redis-py's defaults are wrong for a blocking pop. W
 Both connect on first use, so that they can be built before a fork and used after it.
 """
 
+import asyncio
+import random
 import socket
 import ssl
 import struct
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import hiredis
 import redis
@@ -33,6 +35,7 @@ from redis.exceptions import RedisError as RedisError
 from redis.exceptions import ResponseError as ResponseError
 from redis.retry import Retry
 
+from hookfarm.backoff import delay
 from hookfarm.store import keys
 
 COMMAND_TIMEOUT_SECONDS = 5.0
@@ -282,3 +285,47 @@ def set_timeout(sock: socket.socket, seconds: float) -> None:
     sock.settimeout(None)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
+
+
+FIRST_DELAY_SECONDS = 0.1
+MAX_DELAY_SECONDS = 10.0
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class RetryingClient:
+    """A client that retries each operation until Redis has executed it.
+
+    The operations must be repeatable: after a lost reply, the first try may have succeeded. Error replies, as of a
+    full server, are retried, too.
+    """
+
+    def __init__(
+        self,
+        client: redis.asyncio.Redis,
+        on_error: Callable[[Exception], object],
+        on_success: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._client = client
+        self._on_error = on_error
+        self._on_success = on_success
+
+    async def call(
+        self,
+        operation: Callable[Concatenate[redis.asyncio.Redis, P], Awaitable[T]],
+        *arguments: P.args,
+        **options: P.kwargs,
+    ) -> T:
+        """Return the result of `operation(client, *arguments, **options)`, retried until it succeeds."""
+        failures = 0
+        while True:
+            try:
+                result = await operation(self._client, *arguments, **options)
+            except (redis.RedisError, OSError) as error:
+                self._on_error(error)
+                await asyncio.sleep(delay(failures, FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS, random.random()))
+                failures += 1
+            else:
+                self._on_success()
+                return result

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from hookfarm.event_loop import EventLoop
 from hookfarm.farm.child import Child
+from hookfarm.http_client.connections import tls_context
 from hookfarm.http_client.resolver import Resolver
-from hookfarm.http_client.tls import tls_context
 from hookfarm.http_client.transport import Transport
 from hookfarm.registry.store import Registry
 from hookfarm.security.ssrf import IPNetwork

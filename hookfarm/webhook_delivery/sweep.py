@@ -29,7 +29,7 @@ from hookfarm.delivery_queue import FarmLimits, OrphanState
 from hookfarm.farm.scoreboard import Slot
 from hookfarm.store import keys
 from hookfarm.store.clients import unblock
-from hookfarm.webhook_delivery import held_jobs, telemetry
+from hookfarm.webhook_delivery import telemetry
 
 SWEEP_SECONDS = 0.5
 _HOST = socket.gethostname()
@@ -74,7 +74,7 @@ class Sweep:
         """Publish the held sequences, requeue orphans, and begin or finish a round."""
         if self._noted is not None and self._all_accounted_for():
             self._watermark, self._noted = self._noted, None
-        held = [sequence for slot in self._slots if slot.pid for sequence in held_jobs.sequences(slot)]
+        held = [sequence for slot in self._slots if slot.pid for sequence in telemetry.held_sequences(slot)]
         found = delivery_queue.sweep(client, self._holder, self._watermark, held, self._limits())
         self._requeue(client, found.orphans)
         if self._noted is None and found.watermark is not None and found.suspects & self._suspects:

@@ -32,7 +32,7 @@ from hookfarm.store.loop_connection import CONNECT_SECONDS
 from hookfarm.webhook_delivery import telemetry
 from hookfarm.webhook_delivery.attempts import AttemptPolicy, Attempts
 from hookfarm.webhook_delivery.endpoints import EndpointCache
-from hookfarm.webhook_delivery.held_jobs import HeldJobs
+from hookfarm.webhook_delivery.telemetry import HeldJobs
 
 if TYPE_CHECKING:
     from hookfarm.tracing.spans import Spans

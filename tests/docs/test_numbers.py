@@ -23,7 +23,6 @@ from hookfarm.farm.plan import MasterTimeouts
 from hookfarm.http_client import resolver
 from hookfarm.http_client.outcome import MAX_EXCERPT_BYTES, MAX_RETRY_AFTER_SECONDS
 from hookfarm.keeper.process import TICK_SECONDS
-from hookfarm.keeper.readiness_check import LATE_TOLERANCE_SECONDS, UNREADY_GRACE_SECONDS
 from hookfarm.launcher.duties import METRICS_SECONDS, REPAIR_SECONDS
 from hookfarm.launcher.plan import MAX_UNAVAILABLE, max_unavailable
 from hookfarm.launcher.reload import FIXED
@@ -33,7 +32,7 @@ from hookfarm.outage import MAX_DELAY_SECONDS
 from hookfarm.records.endpoints import DEFAULT_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS
 from hookfarm.records.subscriptions import MAX_ADDRESSES, MAX_CONFIRMATIONS, MAX_SUBSCRIPTIONS
 from hookfarm.registry.store import ROTATION_SECONDS
-from hookfarm.status.readiness import REFRESH_SECONDS, TTL_SECONDS
+from hookfarm.status.readiness import LATE_TOLERANCE_SECONDS, REFRESH_SECONDS, TTL_SECONDS, UNREADY_GRACE_SECONDS
 from hookfarm.store.scripts import ANCHOR_BLOCKS, CIRCUIT_FAILURES, MAX_ANCHORS, SLOW_MS
 from hookfarm.store.server_checks import MIN_VERSION
 from hookfarm.webhook_delivery.sweep import SWEEP_SECONDS

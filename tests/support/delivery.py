@@ -22,15 +22,15 @@ from hookfarm.event_loop import EventLoop
 from hookfarm.event_stream import StreamReader
 from hookfarm.farm.child import Child
 from hookfarm.farm.scoreboard import Scoreboard, Slot, State
+from hookfarm.http_client.connections import tls_context
 from hookfarm.http_client.resolver import Resolver
-from hookfarm.http_client.tls import tls_context
 from hookfarm.http_client.transport import Transport
 from hookfarm.records import Endpoint, new_endpoint_id
 from hookfarm.registry.store import Registry
 from hookfarm.security.ssrf import IPNetwork
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection, command_client
-from hookfarm.webhook_delivery import held_jobs, telemetry
+from hookfarm.webhook_delivery import telemetry
 from hookfarm.webhook_delivery.attempts import AttemptPolicy
 from hookfarm.webhook_delivery.endpoints import EndpointCache
 from hookfarm.webhook_delivery.worker import Policy, Worker, WorkerResources
@@ -43,7 +43,7 @@ LOOPBACK: tuple[IPNetwork, ...] = (ip_network("127.0.0.0/8"), ip_network("::1/12
 CHAIN_ID = 31337
 DONE = Attempt(1, 200, 5, {"at": 1.0, "duration_ms": 5, "status": 200, "detail": "ok"})
 """A successful attempt."""
-PLACES = held_jobs.places(16)
+PLACES = telemetry.held_places(16)
 """Places of a delivery process with the default concurrency."""
 POLLING_COUNTER = keys.reported("test")
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from hookfarm.cli.endpoint_options import new_record, parse_record
 from hookfarm.config import Config, load
-from hookfarm.http_client.tls import tls_context
+from hookfarm.http_client.connections import tls_context
 from hookfarm.records import Endpoint
 from hookfarm.sample_webhooks import webhooks
 from hookfarm.sample_webhooks.webhooks import SampleSender

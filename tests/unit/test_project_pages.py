@@ -18,7 +18,7 @@ from hookfarm.api import process as api_process
 from hookfarm.api import requests as api_requests
 from hookfarm.cli.main import COMMANDS, load
 from hookfarm.config.settings import Config
-from hookfarm.http_client import outcome, response, tls
+from hookfarm.http_client import connections, outcome, response
 from hookfarm.receiver import verification
 from hookfarm.registry import store
 from hookfarm.security import ssrf
@@ -193,7 +193,7 @@ FACTS = {
     "body of a response": f"{kib(response.MAX_BODY_BYTES)} of body, {response.MAX_HEADERS} headers of "
     f"{kib(response.MAX_HEADER_BYTES)} together, {kib(response.MAX_REPLY_BYTES)} of response in all",
     "Retry-After": f"`Retry-After` counts up to {outcome.MAX_RETRY_AFTER_SECONDS / 3600:.0f} hours",
-    "TLS": f"At most {kib(tls.MAX_SILENT_BYTES)} without data",
+    "TLS": f"At most {kib(connections.MAX_SILENT_BYTES)} without data",
     "rotation": f"After a rotation the old one also signs for {store.ROTATION_SECONDS / 3600:.0f} hours",
     "body of a request": f"{kib(api_requests.MAX_BODY_BYTES)} of body, every field",
     "age of a timestamp": "older than five minutes" if verification.TOLERANCE_SECONDS == 300 else "",

@@ -3,7 +3,7 @@
 import pytest
 
 from hookfarm import timestamps
-from hookfarm.matching.payload import MAX_TIMESTAMP
+from hookfarm.records.events import MAX_TIMESTAMP
 
 NOW = 1_800_000_000.0
 

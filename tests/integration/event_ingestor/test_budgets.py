@@ -12,7 +12,7 @@ from hookfarm.devchain.embedded import RunningDevchain
 from hookfarm.event_ingestor import telemetry
 from hookfarm.event_ingestor.node_telemetry import NodeStatus
 from hookfarm.store import clients
-from hookfarm.store.retrying import RetryingClient
+from hookfarm.store.clients import RetryingClient
 from tests.support.ingestor import (
     CHAIN,
     TRANSPORTS,

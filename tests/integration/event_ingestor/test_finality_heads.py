@@ -8,11 +8,10 @@ from hookfarm.chain.node import connect
 from hookfarm.chain.node_pool import NodePool
 from hookfarm.chain.timing import NodeTimeouts
 from hookfarm.devchain.embedded import RunningDevchain, running_devchain
-from hookfarm.event_ingestor.finality_heads import FinalityHeadsPublisher
+from hookfarm.event_ingestor.ingestor import FinalityHeadsPublisher
 from hookfarm.event_stream import RetryingChainStream, StreamBlock
-from hookfarm.store.clients import async_client
+from hookfarm.store.clients import RetryingClient, async_client
 from hookfarm.store.keys import EVENT_INGESTOR
-from hookfarm.store.retrying import RetryingClient
 from tests.support.ingestor import CHAIN, Published
 
 BLOCKS = 5

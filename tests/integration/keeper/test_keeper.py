@@ -10,8 +10,8 @@ from hookfarm.farm.child import Child
 from hookfarm.farm.scoreboard import Slot, State
 from hookfarm.keeper import process as keeper
 from hookfarm.keeper.process import Duty, Keeper, KeeperConfig, WatchedService
-from hookfarm.keeper.readiness_check import UNREADY_GRACE_SECONDS
 from hookfarm.status import readiness
+from hookfarm.status.readiness import UNREADY_GRACE_SECONDS
 from hookfarm.store import keys
 from tests.support.kept_farm import (
     LONG,

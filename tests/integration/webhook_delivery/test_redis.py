@@ -16,7 +16,7 @@ from hookfarm.delivery_queue.settle import SETTLE
 from hookfarm.farm.scoreboard import State
 from hookfarm.store import keys
 from hookfarm.store.loop_connection import LoopConnection
-from hookfarm.webhook_delivery import held_jobs, telemetry
+from hookfarm.webhook_delivery import telemetry
 from tests.support.delivery import (
     POLLING_COUNTER,
     OneWorker,
@@ -138,11 +138,11 @@ def test_a_worker_shows_what_it_holds_until_it_is_settled(
     worker.start()
     receiver.wait_for(1)
     assert worker.slot.activity == telemetry.BUSY
-    assert held_jobs.sequences(worker.slot) == [sequence]
+    assert telemetry.held_sequences(worker.slot) == [sequence]
     assert worker.slot.counter(telemetry.IN_FLIGHT) == 1
     gate.set()
     eventually(lambda: is_popping(worker), what="the next pop")
-    eventually(lambda: not held_jobs.sequences(worker.slot), what="the settlement")
+    eventually(lambda: not telemetry.held_sequences(worker.slot), what="the settlement")
     assert not undelivered(client)
     clients = {c["id"]: c for c in client.client_list()}
     assert clients[str(worker.slot.counter(telemetry.CLIENT_ID))]["cmd"] == "brpop"

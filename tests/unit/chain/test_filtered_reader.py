@@ -23,6 +23,7 @@ from tests.support.fake_node import FakeNode
 from tests.support.matching import endpoint, index_of, matched
 from tests.support.matching import log as event
 
+UNLISTED = 4711
 WANTED = "0x" + "c0" * 20
 PLACES = (20, 70)
 """Blocks of the tests' chain with two logs of WANTED, behind one of another address."""
@@ -48,7 +49,9 @@ def chain_node() -> FakeNode:
 
 
 def read(node: FakeNode, criteria: LogCriteria | None = None, prover: Prover | None = None) -> list[Block]:
-    return asyncio.run(FilteredReader(prover or Prover(1), criteria or contract(WANTED)).range(node, 1, BLOCKS))
+    return asyncio.run(
+        FilteredReader(prover or Prover(UNLISTED), criteria or contract(WANTED)).range(node, 1, BLOCKS)
+    )
 
 
 def read_whole(blocks: Sequence[Block]) -> list[int]:
@@ -61,7 +64,7 @@ def asked_ranges(node: FakeNode) -> list[dict[str, Any]]:
 
 
 def test_only_blocks_with_the_wanted_logs_are_read_and_the_lowest_one_with_a_bloom() -> None:
-    node, prover = chain_node(), Prover(1)
+    node, prover = chain_node(), Prover(UNLISTED)
     blocks = read(node, prover=prover)
     assert [block.header for block in blocks] == [node.header_of(number) for number in range(1, BLOCKS + 1)]
     assert read_whole(blocks) == [1, *PLACES]
@@ -94,7 +97,7 @@ def test_a_bloom_that_only_seems_to_match_costs_the_logs_of_its_block() -> None:
 
 
 def test_a_log_that_the_bloom_omits_is_found_if_the_node_reports_it_and_everything_is_read_from_then_on() -> None:
-    node, prover = chain_node(), Prover(1)
+    node, prover = chain_node(), Prover(UNLISTED)
     of, logs = node.chain[70]
     node.chain[70] = replace(of, logs_bloom=bloom_of(logs[:1])), logs
     blocks = read(node, prover=prover)
@@ -117,14 +120,14 @@ def test_below_the_first_bloom_all_logs_are_read() -> None:
 @pytest.mark.parametrize("shown", [ZERO_BLOOM, None, "0x" + "ff" * 256, "0x" + "01" * 256])
 def test_blooms_that_are_all_the_same_exclude_no_block(shown: str | None) -> None:
     headers = [replace(of, logs_bloom=shown) for of, _ in chain_node().chain.values()]
-    assert Prover(1).without_logs_of(headers, contract(WANTED).may_match) == frozenset()
+    assert Prover(UNLISTED).without_logs_of(headers, contract(WANTED).may_match) == frozenset()
     mixed = [*headers, *(of for of, _ in chain_node().chain.values())]
-    assert Prover(1).without_logs_of(mixed, contract(WANTED).may_match)
+    assert Prover(UNLISTED).without_logs_of(mixed, contract(WANTED).may_match)
 
 
 @pytest.mark.parametrize("verify", ["contiguous", "receipts", "none"])
 def test_where_the_bloom_is_not_the_proof_all_logs_are_read(verify: str) -> None:
-    assert read_whole(read(chain_node(), prover=Prover(1, verify))) == list(range(1, BLOCKS + 1))
+    assert read_whole(read(chain_node(), prover=Prover(UNLISTED, verify))) == list(range(1, BLOCKS + 1))
 
 
 def test_logs_that_most_blocks_may_have_are_read_in_ranges_with_the_headers_known() -> None:
@@ -135,7 +138,7 @@ def test_logs_that_most_blocks_may_have_are_read_in_ranges_with_the_headers_know
 
 
 def test_while_most_blocks_match_ranges_are_as_short_as_without_a_filter() -> None:
-    node, prover = chain_node(), Prover(1)
+    node, prover = chain_node(), Prover(UNLISTED)
     node.longest_range = 10
     reader = FilteredReader(prover, contract(ADDRESS.lower(), WANTED))
     assert len(asyncio.run(reader.range(node, 1, BLOCKS))) == BLOCKS

@@ -11,7 +11,7 @@ from eth_hash.auto import keccak
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hookfarm.chain.merkle_roots import (
+from hookfarm.chain.root_proof import (
     EMPTY_ROOT,
     UnknownEncoding,
     encoded_receipt,

@@ -43,7 +43,7 @@ def test_a_bloom_proves_what_holds_from_the_block_on() -> None:
         Bloom.PARTIAL,
         Bloom.WHOLE,
     ]
-    assert [cronos.bloom_at(n) for n in (19_999_999, 20_000_000)] == [Bloom.NONE, Bloom.UNKNOWN]
+    assert [cronos.bloom_at(n) for n in (19_999_999, 20_000_000)] == [Bloom.SUPERSET, Bloom.UNKNOWN]
     assert profile_of(10).bloom_at(105_235_062) is Bloom.UNKNOWN, "before its first known block"
 
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from hookfarm.chain.block import Block
 from hookfarm.chain.completeness import SATURATED_BLOOM
-from hookfarm.chain.prover import BEYOND_BLOOM, CONSTANT_BLOOM, RENUMBERED, Prover, halves
+from hookfarm.chain.log_judge import BEYOND_BLOOM, CONSTANT_BLOOM, RENUMBERED
+from hookfarm.chain.prover import Prover, halves
 from hookfarm.chain.rpc import Incomplete, Refused
 from hookfarm.errors import ChainUnavailable
 from tests.support.chain_samples import (

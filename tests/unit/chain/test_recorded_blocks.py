@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from hookfarm.chain.block import Header, parse_header
-from hookfarm.chain.prover import RENUMBERED, Prover
+from hookfarm.chain.log_judge import RENUMBERED
+from hookfarm.chain.prover import Prover
 from hookfarm.chain.rpc import Incomplete
 from tests.support.fake_node import FakeNode
 

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from hookfarm.chain.block import Header, parse_header
-from hookfarm.chain.merkle_roots import UnknownEncoding
-from hookfarm.chain.root_proof import RootProof, has_receipts
+from hookfarm.chain.root_proof import RootProof, UnknownEncoding, has_receipts
 from hookfarm.chain.rpc import Incomplete
 from hookfarm.chain.transfers import Receipts
 from hookfarm.errors import ChainUnavailable

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from hookfarm.chain.timing import (
     LATENCIES_NEEDED,
-    MAX_HEDGES_AT_ONCE,
+    MAX_HEDGE_CREDIT,
     HedgeTiming,
     NodeTimeouts,
     Pace,
@@ -101,4 +101,4 @@ def test_the_share_of_hedged_requests_is_bounded() -> None:
     assert hedged == 50
     for _ in range(1_000):
         timing.record(0.1)
-    assert sum(timing.take() for _ in range(100)) == MAX_HEDGES_AT_ONCE
+    assert sum(timing.take() for _ in range(100)) == MAX_HEDGE_CREDIT

@@ -13,17 +13,17 @@ from tests.support.chain_samples import ZERO_BLOOM, full_block, receipts, transa
 from tests.support.fake_node import FakeNode
 from tests.unit.chain.test_prover import hide_blooms, logs_in
 
-ETHEREUM, HYPEREVM, POLYGON = 1, 999, 137
+ETHEREUM, HYPEREVM, POLYGON, UNLISTED = 1, 999, 137, 4711
 
 
 def blocks(node: FakeNode, *numbers: int, prover: Prover | None = None) -> list[Block]:
     headers = [node.header_of(number) for number in numbers]
-    return asyncio.run((prover or Prover(ETHEREUM)).blocks(node, headers))
+    return asyncio.run((prover or Prover(UNLISTED)).blocks(node, headers))
 
 
 @pytest.mark.parametrize("bloom", [ZERO_BLOOM, None])
 def test_an_empty_answer_without_a_bloom_is_confirmed_by_the_receipts(bloom: str | None) -> None:
-    node, prover = FakeNode(logs=3), Prover(ETHEREUM)
+    node, prover = FakeNode(logs=3), Prover(UNLISTED)
     hide_blooms(node, bloom)
     node.answered[5] = []
     assert logs_in(blocks(node, 4, 5, prover=prover)) == [3, 3]
@@ -61,7 +61,7 @@ def test_a_bloom_of_zeros_proves_no_logs_where_other_blooms_prove_all(chain_id: 
 
 
 def test_once_logs_were_beyond_the_bloom_a_bloom_of_zeros_proves_nothing() -> None:
-    node, prover = FakeNode(logs=3), Prover(ETHEREUM)
+    node, prover = FakeNode(logs=3), Prover(UNLISTED)
     node.chain[5] = (replace(node.header_of(5), logs_bloom=ZERO_BLOOM), node.chain[5][1])
     assert logs_in(blocks(node, 4, 5, prover=prover)) == [3, 3]
     node.chain[6] = (replace(node.header_of(6), logs_bloom=ZERO_BLOOM), node.chain[6][1])

@@ -41,7 +41,7 @@ def test_in_a_file_a_chain_may_be_a_table(tmp_path: Path) -> None:
         ("requests_per_second=fast", "chain 1: requests_per_second: 'fast' is not a rate"),
         ("hedge_percent=0", "chain 1: hedge_percent: '0' is not a percentage"),
         ("hedge_percent=101", "chain 1: hedge_percent: '101' is not a percentage"),
-        ("colour=red", "chain 1: unknown setting 'colour'; known: verify, requests_per_second, hedge_percent"),
+        ("colour=red", "chain 1: unknown setting 'colour'; known: verify, requests_per_second, reorg_window"),
     ],
 )
 def test_a_wrong_setting_is_refused_and_named(setting: str, problem: str) -> None:

@@ -1,7 +1,6 @@
 import pytest
 
-from hookfarm.devchain.rpc import parse_message
-from hookfarm.devchain.rpc_errors import RpcError
+from hookfarm.devchain.rpc import RpcError, parse_message
 from tests.unit.devchain.rpc_calls import call, node_of, send
 
 

@@ -9,10 +9,10 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from hookfarm.event_loop import Callback, EventLoop, Timer
+from hookfarm.http_client.connections import tls_context
 from hookfarm.http_client.exchange import Exchange
 from hookfarm.http_client.outcome import Result
 from hookfarm.http_client.resolver import Answer, Resolver, Waiter
-from hookfarm.http_client.tls import tls_context
 from hookfarm.http_client.transport import Transport
 from hookfarm.security.ssrf import IPNetwork, Target, parse
 from tests.support.delivery import LOOPBACK

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from hookfarm.http_client.connections import TlsSocket, tls_context
 from hookfarm.http_client.outcome import Response, Result, TransportError
-from hookfarm.http_client.tls import TlsSocket, tls_context
 from hookfarm.http_client.transport import Interrupted
 from hookfarm.security.ssrf import parse
 from tests.support.delivery import LOOPBACK

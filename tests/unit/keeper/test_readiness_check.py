@@ -7,7 +7,7 @@ import pytest
 
 from hookfarm.farm.scoreboard import Scoreboard, Slot, State
 from hookfarm.keeper.process import TICK_SECONDS
-from hookfarm.keeper.readiness_check import (
+from hookfarm.status.readiness import (
     LATE_TOLERANCE_SECONDS,
     UNREADY_GRACE_SECONDS,
     ServiceReadiness,

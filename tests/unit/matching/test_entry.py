@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from hookfarm.chain.block import Header, parse_logs
 from hookfarm.errors import InvalidInput
 from hookfarm.event_stream import StreamEntry
-from hookfarm.event_stream.event_json import MAX_EVENT_BYTES, recognise_log
-from hookfarm.matching.entry import read_event
+from hookfarm.event_stream.event_json import MAX_EVENT_BYTES, read_event, recognise_log
 from hookfarm.matching.filters import dimensions
 from hookfarm.records import ChainEvent, Event
 from tests.support.events import EVENT

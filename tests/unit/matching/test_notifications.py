@@ -10,8 +10,8 @@ from hookfarm.event_stream import StreamEntry
 from hookfarm.event_stream.event_json import MAX_EVENT_BYTES
 from hookfarm.matching.index import Index
 from hookfarm.matching.notifications import process_entry
-from hookfarm.matching.payload import MAX_TIMESTAMP
 from hookfarm.records import Endpoint, Subscription
+from hookfarm.records.events import MAX_TIMESTAMP
 from tests.support.events import EVENT
 from tests.support.matching import process
 
