@@ -11,7 +11,7 @@ from typing import Any
 
 from hookfarm.devchain.block import DevBlock
 from hookfarm.devchain.node import DevNode
-from hookfarm.devchain.rpc import METHOD_NOT_FOUND, RpcError, invalid_params
+from hookfarm.devchain.rpc_errors import METHOD_NOT_FOUND, RpcError, invalid_params
 from hookfarm.devchain.serializers import JsonObject, logs_json, native_transfers_json
 from hookfarm.devchain.transaction import Call, Log, account, call_of_logs
 from hookfarm.errors import InvalidInput

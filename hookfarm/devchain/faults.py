@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from hookfarm.devchain.block import FORGERIES
-from hookfarm.devchain.rpc import PROVIDER_ERRORS
+from hookfarm.devchain.rpc_errors import PROVIDER_ERRORS
 from hookfarm.errors import InvalidInput
 
 FaultValue = str | int | None
@@ -87,7 +87,7 @@ KINDS: Mapping[str, FaultKind] = MappingProxyType(
         ),
         "refused_ranges": FaultKind(
             "eth_getLogs refuses ranges of more blocks than this, optionally with the error of `provider` "
-            "(see rpc.PROVIDER_ERRORS). Occasion: a refusal",
+            "(see rpc_errors.PROVIDER_ERRORS). Occasion: a refusal",
             {"blocks": 10, "code": -32602, "message": "query exceeds max block range", "provider": ""},
             {"provider": ("", *PROVIDER_ERRORS)},
         ),

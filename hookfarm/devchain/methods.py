@@ -23,7 +23,7 @@ from hookfarm.devchain.queries import (
     number_argument,
     view_of,
 )
-from hookfarm.devchain.rpc import (
+from hookfarm.devchain.rpc_errors import (
     METHOD_NOT_FOUND,
     NULL_ROUND,
     PRUNED_HISTORY,

@@ -13,7 +13,7 @@ from hookfarm.devchain.block import DevBlock, forged
 from hookfarm.devchain.encoding import parse_data, parse_quantity, to_data
 from hookfarm.devchain.faults import Fault
 from hookfarm.devchain.node import DevNode
-from hookfarm.devchain.rpc import (
+from hookfarm.devchain.rpc_errors import (
     PRUNED_HISTORY,
     SERVER_ERROR,
     RpcError,

@@ -2,18 +2,22 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 import orjson
 
 from hookfarm.devchain.control import PREFIX, call_control
-from hookfarm.devchain.encoding import to_quantity
 from hookfarm.devchain.faults import Fault
 from hookfarm.devchain.methods import Subscriptions, call_method, reads_chain
 from hookfarm.devchain.node import DevNode
+from hookfarm.devchain.rpc_errors import (
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    PARSE_ERROR,
+    RpcError,
+)
 
 MAX_BATCH = 1_000
 
@@ -153,62 +157,3 @@ def _is_notification(call: Any) -> bool:
     if not isinstance(call, dict) or "id" in call:
         return False
     return call.get("jsonrpc") == "2.0" and isinstance(call.get("method"), str)
-
-
-PARSE_ERROR = -32700
-INVALID_REQUEST = -32600
-METHOD_NOT_FOUND = -32601
-INVALID_PARAMS = -32602
-INTERNAL_ERROR = -32603
-SERVER_ERROR = -32000
-PRUNED_HISTORY = 4444
-NULL_ROUND = 12
-"""Filecoin: no block has this number."""
-
-
-class RpcError(Exception):
-    """A JSON-RPC error for the client."""
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-
-    def response(self, request_id: Any) -> dict[str, Any]:
-        error = {"code": self.code, "message": self.message}
-        return {"jsonrpc": "2.0", "id": request_id, "error": error}
-
-
-def invalid_params(message: str) -> RpcError:
-    return RpcError(INVALID_PARAMS, message)
-
-
-def invalid_argument(position: int, problem: object) -> RpcError:
-    """Return geth's error for an invalid argument; positions count from 0."""
-    return RpcError(INVALID_PARAMS, f"invalid argument {position}: {problem}")
-
-
-TOO_LARGE = 413
-
-PROVIDER_ERRORS: Mapping[str, tuple[int, str]] = MappingProxyType(
-    {
-        "infura": (-32005, "query returned more than 10000 results. Try with this block range [{first}, {last}]."),
-        "alchemy": (
-            -32602,
-            "Log response size exceeded. You can make eth_getLogs requests with up to a 2K block range and no "
-            "limit on the response size, or you can request any block range with a cap of 10K logs in the "
-            "response. Based on your parameters, this block range should work: [{first}, {last}]",
-        ),
-        "quicknode": (-32614, "eth_getLogs is limited to a 10,000 range"),
-        "ankr": (-32600, "block range is too wide"),
-        "drpc": (35, "ranges over 10000 blocks are not supported on freetier"),
-        "erigon": (-32000, "query timed out"),
-        "gateway": (TOO_LARGE, "Request Entity Too Large"),
-    }
-)
-
-
-def range_error(provider: str, code: int, message: str, first: int, last: int) -> RpcError:
-    """Return the error for a range: the provider's if known, else this code and message."""
-    code, message = PROVIDER_ERRORS.get(provider, (code, message))
-    return RpcError(code, message.format(first=to_quantity(first), last=to_quantity(last)))

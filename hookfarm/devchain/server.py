@@ -11,7 +11,8 @@ from aiohttp import web
 
 from hookfarm.devchain.chain import DevchainOptions
 from hookfarm.devchain.node import DevNode, mine_until
-from hookfarm.devchain.rpc import TOO_LARGE, BatchRefusal, RpcError, answer, batch_refusal, parse_message
+from hookfarm.devchain.rpc import BatchRefusal, answer, batch_refusal, parse_message
+from hookfarm.devchain.rpc_errors import TOO_LARGE, RpcError
 from hookfarm.devchain.websocket import MAX_MESSAGE_BYTES, WebSocketClient
 from hookfarm.errors import CouldNotBoot
 

@@ -16,7 +16,8 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from hookfarm.devchain.methods import Subscriptions
 from hookfarm.devchain.node import DevNode
-from hookfarm.devchain.rpc import BatchRefusal, RpcError, RpcMessage, answer, batch_refusal, parse_message
+from hookfarm.devchain.rpc import BatchRefusal, RpcMessage, answer, batch_refusal, parse_message
+from hookfarm.devchain.rpc_errors import RpcError
 from hookfarm.devchain.serializers import announced_header
 
 MAX_CONCURRENT_CALLS = 64

@@ -1,7 +1,17 @@
 """Metrics as plain values, sent from the farms to the scraped API, without a Prometheus client."""
 
-from hookfarm.metrics.collect import CollectedMetrics, FarmMetrics, MetricsResponder, collect
-from hookfarm.metrics.family import Distribution, Family, Sample, counter, gauge, histogram
+from hookfarm.metrics.collect import (
+    CollectedMetrics,
+    Distribution,
+    Family,
+    FarmMetrics,
+    MetricsResponder,
+    Sample,
+    collect,
+    counter,
+    gauge,
+    histogram,
+)
 
 __all__ = [
     "CollectedMetrics",

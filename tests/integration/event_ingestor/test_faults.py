@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from hookfarm.devchain.embedded import RunningDevchain, running_devchain
-from hookfarm.devchain.rpc import PROVIDER_ERRORS
+from hookfarm.devchain.rpc_errors import PROVIDER_ERRORS
 from hookfarm.devchain.transaction import Log
 from hookfarm.event_ingestor import telemetry
 from tests.support.ingestor import (

@@ -11,7 +11,7 @@ from hookfarm.devchain.faults import FaultValue
 from hookfarm.devchain.methods import call_method
 from hookfarm.devchain.node import DevNode
 from hookfarm.devchain.profiles import PROFILES
-from hookfarm.devchain.rpc import RpcError
+from hookfarm.devchain.rpc_errors import RpcError
 from hookfarm.devchain.transaction import account, native_transfer
 from hookfarm.errors import InvalidInput
 

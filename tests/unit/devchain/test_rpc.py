@@ -1,6 +1,7 @@
 import pytest
 
-from hookfarm.devchain.rpc import RpcError, parse_message
+from hookfarm.devchain.rpc import parse_message
+from hookfarm.devchain.rpc_errors import RpcError
 from tests.unit.devchain.rpc_calls import call, node_of, send
 
 

@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 
 from hookfarm.devchain.node import DevNode
-from hookfarm.devchain.rpc import PROVIDER_ERRORS, batch_refusal, parse_message
+from hookfarm.devchain.rpc import batch_refusal, parse_message
+from hookfarm.devchain.rpc_errors import PROVIDER_ERRORS
 from hookfarm.errors import InvalidInput
 from tests.unit.devchain.rpc_calls import call, hash_of, logs_of, node_of, send
 

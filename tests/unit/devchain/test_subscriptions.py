@@ -5,7 +5,7 @@ import pytest
 from hookfarm.devchain.chain import DevchainOptions
 from hookfarm.devchain.methods import Subscriptions
 from hookfarm.devchain.node import DevNode
-from hookfarm.devchain.rpc import RpcError
+from hookfarm.devchain.rpc_errors import RpcError
 from hookfarm.devchain.serializers import header_json, logs_json
 from hookfarm.devchain.transaction import TRANSFER_TOPIC
 

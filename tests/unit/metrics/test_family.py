@@ -4,7 +4,7 @@ import orjson
 import pytest
 
 from hookfarm.metrics import Distribution, Family, Sample, counter, gauge, histogram
-from hookfarm.metrics.family import decode
+from hookfarm.metrics.collect import decode
 
 FAMILIES = (
     counter("jobs", "How many.", ({"place": "open"}, 3), ({"place": "dead"}, 0)),
