@@ -13,8 +13,8 @@ PACKAGE = Path(hookfarm.__file__).parent
 PARTS = tuple(sorted(p.stem for p in PACKAGE.iterdir() if (p / "__init__.py").exists() or p.suffix == ".py"))
 
 LAYERS = (
-    ("errors", "backoff", "event_loop", "rates", "timestamps"),
-    ("security", "abi"),
+    ("errors", "backoff", "event_loop", "timestamps"),
+    ("security", "abi", "rates"),
     ("logs", "conditions", "config"),
     ("records", "store"),
     ("farm", "event_stream", "registry", "metrics"),
