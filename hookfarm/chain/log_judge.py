@@ -205,8 +205,9 @@ async def _none_accepted(_number: int, _block_hash: str) -> AcceptedBlock | None
 
 
 def _most_events(found: Sequence[FoundLogs]) -> list[Event] | None:
-    """Return the events of the source with the most; None if no source gives any."""
-    return max((each.events for each in found if each.events is not None), key=len, default=None)
+    """Return the events of the source with the most; None if no source gives any. Absent receipts give none."""
+    given = (each.events for each in found if not (each.receipts and each.receipts.absent) or each.events)
+    return max((events for events in given if events is not None), key=len, default=None)
 
 
 def _neighbours(number: int, newest: Head | None) -> list[int]:

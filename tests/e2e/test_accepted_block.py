@@ -37,6 +37,7 @@ def test_an_accepted_block_is_delivered_and_the_operators_are_notified(pipeline:
         chain.mine(1)
         eventually(lambda: received() == {"log.emitted": LOGS}, what="the logs of a proven block")
         chain.set_fault("wrong_log_indices", shown="repeated")
+        chain.set_fault("wrong_blooms")
         [mined] = chain.mine(1)
         doubt = f"to accept it: hookfarm chains accept {CHAIN} {mined.number}"
         eventually(lambda: doubt in shown("status"), what="the block being shown as doubtful")

@@ -63,6 +63,7 @@ def test_a_block_without_a_proof_is_taken_once_it_is_accepted(
     client: Any, redis_url: str, devchain: RunningDevchain
 ) -> None:
     devchain.set_fault("wrong_log_indices", shown="repeated")
+    devchain.set_fault("wrong_blooms")
     seen: list[str] = []
 
     def accept(_task: "asyncio.Task[None]", progress: Progress) -> None:

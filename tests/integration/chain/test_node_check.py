@@ -149,11 +149,19 @@ def test_an_idle_chain_leaves_the_announcements_unknown() -> None:
 def test_a_node_whose_blocks_cannot_be_proven_does_not_fit() -> None:
     with running_devchain(logs_per_block=3) as devchain:
         devchain.mine(5)
-        devchain.set_fault("wrong_log_indices", shown="repeated")
+        for method in ("eth_getLogs", RECEIPTS, "eth_getTransactionReceipt"):
+            devchain.set_fault("error", method=method)
         report = check(devchain.http_url)
     proof = finding(report, "proof")
     assert (proof.level, report.verify, report.fits) == (PROBLEM, None, False)
-    assert "log indices are not 0 to 2" in proof.found
+
+
+def test_repeated_log_indices_are_found_and_fit_if_logs_and_receipts_agree() -> None:
+    with running_devchain(logs_per_block=3) as devchain:
+        devchain.mine(5)
+        devchain.set_fault("wrong_log_indices", shown="repeated")
+        report = check(devchain.http_url)
+    assert (finding(report, "proof").level, report.verify, report.fits) == (OK, None, True)
     assert finding(report, "log indices").found == "not 0 to n in 4 of 4 blocks"
 
 

@@ -49,7 +49,8 @@ def test_a_url_with_a_path_is_shown_to_be_completed(devchain: RunningDevchain) -
 
 
 def test_a_node_that_does_not_fit_ends_with_exit_code_1_and_its_problem(devchain: RunningDevchain) -> None:
-    devchain.set_fault("wrong_log_indices", shown="repeated")
+    for method in ("eth_getLogs", "eth_getBlockReceipts", "eth_getTransactionReceipt"):
+        devchain.set_fault("error", method=method)
     done = hookfarm("chains", "check", devchain.http_url, "--blocks", "3", "--json")
     assert done.returncode == 1
     report = json.loads(done.stdout)

@@ -102,6 +102,7 @@ def test_repeated_log_indices_are_published_with_an_identity_each(
 ) -> None:
     with running_ingestor(CHAIN, devchain.http_url, redis_url):
         devchain.set_fault("wrong_log_indices", shown="repeated")
+        devchain.set_fault("wrong_blooms")
         devchain.mine(1)
         block = the_doubt(published, 1)
         assert "log indices are not 0 to 2" in block.reason
@@ -151,6 +152,7 @@ def test_a_block_is_accepted_with_the_transfers_that_receipts_show(redis_url: st
             published.wait_for(devchain)
             devchain.clear_faults()
             devchain.set_fault("wrong_log_indices", shown="repeated")
+            devchain.set_fault("wrong_blooms")
             two = call_of_logs([log, Log(account(9), (), b"other")], account(1))
             devchain.mine_calls([native_transfer(account(1), account(2), 6), two])
             accept_block(published.client, CHAIN, the_doubt(published, 2), "operator@host")
