@@ -64,20 +64,21 @@ async def find_fork_point(
 ) -> ForkPoint | None:
     """Search downwards from the checkpoint, or from a lower head. Return None if there is no fork.
 
-    Each step is one request and doubles the number of blocks. Raises ChainUnavailable for a head below all
-    remembered blocks, because it proves nothing. Raises CheckpointMoved if another ingestor moved the checkpoint.
+    Each step is one request and doubles the number of blocks. Block 0 is not requested, since some nodes lack it:
+    its hash is in the lowest header. Raises ChainUnavailable for a head below all remembered blocks, because it
+    proves nothing. Raises CheckpointMoved if another ingestor moved the checkpoint.
     """
     lowest = await stream.call(lowest_remembered)
     start = min(checkpoint.number, head.number)
     highest, step, above = start, 1, None
     child: Header | None = None
     while highest >= 0:
-        numbers = range(highest, max(highest - step, -1), -1)
+        numbers = range(highest, max(highest - step, 0), -1) or range(1)
         remembered = await stream.call(read_remembered, numbers, checkpoint)
         if lowest is None or start < lowest:
             behind = f"is at block {head.number}, far behind the checkpoint {checkpoint.number}"
             raise ChainUnavailable(f"{node.origin}: {behind}")
-        headers = await node.headers(numbers)
+        headers = [_parent(child)] if child and not highest else await node.headers(numbers)
         child = _check_links(node, child, headers)
         fork, above = _fork_point(above, dict(zip(numbers, remembered, strict=True)), headers, lowest)
         if fork is not None:
@@ -102,6 +103,11 @@ def _check_links(node: Node, child: Header | None, headers: Sequence[Header]) ->
     return child
 
 
+def _parent(header: Header) -> Header:
+    """Return what a header proves about block 0, its parent: the hash."""
+    return Header(0, header.parent_hash, "", 0, None)
+
+
 async def _forgotten_fork_point(
     node: Node, stream: RetryingChainStream, checkpoint: Checkpoint, lowest: int, below: Header
 ) -> ForkPoint:
@@ -109,10 +115,10 @@ async def _forgotten_fork_point(
     forgotten = await stream.call(read_forgotten, lowest, checkpoint)
     for start in range(0, len(forgotten.anchors), MAX_HEADERS):
         some = forgotten.anchors[start : start + MAX_HEADERS]
-        headers = await node.headers([anchor.block.number for anchor in some])
+        headers = await node.headers([anchor.block.number for anchor in some if anchor.block.number])
         canonical = {header.block_hash for header in headers}
         for block, events in some:
-            if block.block_hash in canonical:
+            if block.block_hash in canonical or not block.number:  # All chains of this identity have block 0.
                 between = ForgottenRange(block.number + 1, lowest - 1, events, block.published_at)
                 return ForkPoint(block.point, between)
     point = Checkpoint(below.number, below.block_hash)

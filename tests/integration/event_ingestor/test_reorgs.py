@@ -49,6 +49,23 @@ def test_a_branch_no_longer_than_the_old_one_is_followed_before_its_next_block(
     assert published.events() == canonical(devchain)
 
 
+@pytest.mark.parametrize("shown", ["none", "block_1", "latest", "pruned"])
+@pytest.mark.parametrize("depth", [65, 66, 68])
+def test_a_reorg_almost_down_to_block_0_is_followed_without_it(
+    redis_url: str, published: Published, depth: int, shown: str
+) -> None:
+    with running_devchain(chain_id=CHAIN, logs_per_block=EVENTS, finalized_distance=100) as devchain:
+        if shown != "none":
+            devchain.set_fault("no_block_0", shown=shown)
+        devchain.mine(70)
+        with running_ingestor(CHAIN, devchain.ws_url, redis_url, from_block=1):
+            published.wait_for(devchain)
+            devchain.reorg(depth, length=depth + 1)
+            published.wait_for(devchain)
+        assert published.events() == canonical(devchain)
+        assert published.removed() == depth * EVENTS
+
+
 def test_reorgs_back_and_forth_and_while_down_end_on_the_canonical_branch(
     devchain: RunningDevchain, redis_url: str, published: Published
 ) -> None:
