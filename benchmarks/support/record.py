@@ -14,8 +14,8 @@ import orjson
 import redis
 
 from hookfarm.deliveries import state_index
-from hookfarm.deliveries.attempts import DeadLetterFilter
 from hookfarm.deliveries.endpoint_stats import MAX_ATTEMPTS
+from hookfarm.deliveries.filters import DeadLetterFilter
 from hookfarm.delivery_queue.job import Job, encode
 from hookfarm.records import Endpoint, Subscription, new_subscription_id
 from hookfarm.store import keys

@@ -12,6 +12,7 @@ from hookfarm.chain.filtered_reader import MAX_PIECE_BLOCKS
 from hookfarm.chain.head_signal import NOT_YET_BLOCKS, REFUSALS_BELIEVED
 from hookfarm.chain.node_pool import MAX_FILTER_VALUES
 from hookfarm.chain.profiles import DEFAULT_TAG_BLOCKS
+from hookfarm.chain.prover import MAX_WHOLE_BLOCKS
 from hookfarm.chain.timing import SLOW_QUANTILE
 from hookfarm.config import MAX_PROCESSORS, MAX_WORKERS, SETTINGS
 from hookfarm.config.settings import DEFAULT_RETRY_SCHEDULE
@@ -167,6 +168,7 @@ PHRASES: list[tuple[str, str]] = [
     (decision("0002-windows"), f"`CIRCUIT_FAILURES` ({CIRCUIT_FAILURES})"),
     (decision("0002-windows"), f"`DEFAULT_CAPACITY` ({CAPACITY})"),
     (decision("0002-windows"), f"`max_in_flight` ({DEFAULT['max_in_flight']:,})"),
+    (explanation("completeness"), f"{MAX_WHOLE_BLOCKS} blocks per request"),
     (decision("0002-windows"), f"`SLOW_MS` ({SLOW_MS / 1000:g} s)"),
     (decision("0002-windows"), f"silent for {FARM_TIMEOUT_MS / 1000:g} s"),
     (decision("0003-delivery-process"), f"due within {HEARTBEAT_SECONDS:g} s"),
@@ -223,7 +225,7 @@ def test_shares_of_the_capacity_are_a_half_and_an_eighth() -> None:
     assert "math.floor(window.capacity / 8)" in text
 
 
-MEASURED = (README, explanation("performance"), explanation("reliability"))
+MEASURED = (README, explanation("performance"), explanation("reliability"), explanation("completeness"))
 """Pages with measured figures; the constants in them are among the phrases."""
 EXAMPLES: dict[str, set[str]] = {
     decision("0004-readiness"): {"2 s"},

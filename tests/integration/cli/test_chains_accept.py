@@ -100,7 +100,7 @@ def test_what_cannot_be_accepted_is_an_error_of_one_line(stalled: Stalled, redis
     assert "block 3: not doubtful; the chain waits for a proof of 2" in error(1, chain, "3")
     misplaced = hookfarm("chains", "--redis-url", redis_url, "accept", chain, "2", "--yes")
     assert misplaced.returncode == 2
-    assert misplaced.stderr == "hookfarm: chains: options stand before accept; give them after it\n"
+    assert "options belong after the subcommand: chains accept" in misplaced.stderr
     without_terminal = hookfarm("chains", "accept", chain, "2", "--redis-url", redis_url)
     assert without_terminal.returncode == 1
     assert "Without a terminal, give --yes" in without_terminal.stderr
