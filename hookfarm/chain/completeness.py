@@ -239,10 +239,7 @@ def distinct(events: Sequence[Event]) -> list[Event]:
     for event in sorted(events, key=_place):
         if event not in found[-1:]:
             found.append(event)
-    if len({event["log_index"] for event in found}) < len(found):
-        for place, event in enumerate(found):
-            event["log_index"] = place
-    return found
+    return found if _are_distinct(found) else numbered(found)
 
 
 def incompleteness_reason(
@@ -260,7 +257,7 @@ def incompleteness_reason(
     if not _contiguous(events):
         return f"log indices are not 0 to {len(events) - 1}"
     if use_bloom and header.logs_bloom is not None:
-        return _bloom_mismatch(int(header.logs_bloom, 16), events, beyond)
+        return _bloom_mismatch(_bits(header), events, beyond)
     if may_be_capped and looks_capped(len(events)):
         return f"exactly {len(events)} logs, probably truncated"
     return ""

@@ -96,7 +96,7 @@ class Failover:
         self.name = f"chain {chain.chain_id}"
         self.pool = NodePool(chain.urls, chain.requests_per_second, configs=chain.nodes, wall_clock=wall_clock)
         for node in self.pool.all:
-            # A tag known to have no block is given up at the first answer without one.
+            # Tags that never have a block on this chain count as unsupported after one answer without a block.
             node.unanswered_tags.update(dict.fromkeys(profile_of(chain.chain_id).absent_tags, -NOT_YET_BLOCKS))
         self.last_error: ChainUnavailable | None = None
         """The last error of `connect`."""

@@ -2,8 +2,8 @@
 -- constants: BACKFILL_JOBS, BACKFILL_QUEUE, DEAD, DELIVERED, JOBS, LIVE_ACTIVITY
 -- Backfill queue of an endpoint: jobs of backfills, drained beside the live jobs.
 --
--- The jobs are not in the ledger yet. They enter it in order while the endpoint's window has room and no job is parked,
--- so live jobs go first.
+-- The jobs are outside the ledger. They enter it in order, if the endpoint's window has room and no job is parked. So
+-- live jobs go first.
 -- Live activity: jobs of endpoints without a backfill queue are open, or were open within LIVE_ACTIVITY_MS.
 -- All backfill queues together get BACKFILL_SHARE of the capacity during live activity, else the whole capacity and a
 -- batch. Settlements drain the queue of their endpoint; tick.lua drains all queues.
